@@ -1,0 +1,115 @@
+package kernels
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// MaxThreads bounds SetThreads.
+const MaxThreads = 1024
+
+var (
+	threads     atomic.Int32
+	startMu     sync.Mutex
+	startedPool int // workers started so far, under startMu
+	jobs        = make(chan *job, MaxThreads)
+)
+
+func init() { threads.Store(int32(min(runtime.GOMAXPROCS(0), MaxThreads))) }
+
+// Threads returns how many threads one kernel call may use.
+func Threads() int { return int(threads.Load()) }
+
+// SetThreads sets how many threads one kernel call may use, 1 to MaxThreads.
+// Results do not depend on it.
+func SetThreads(n int) error {
+	if n < 1 || n > MaxThreads {
+		return fmt.Errorf("threads: %d, want 1 to %d", n, MaxThreads)
+	}
+	threads.Store(int32(n))
+	return nil
+}
+
+// job is one Parallel call. Tasks are claimed by counting next up; the job is
+// over when n tasks are done, wherever its queued copies are, so a caller never
+// waits for a worker that is itself waiting.
+type job struct {
+	next, done atomic.Int64
+	n          int64
+	fn         func(i int)
+	over       chan struct{}
+	failure    atomic.Pointer[any]
+}
+
+// Parallel calls fn(0) to fn(n-1), each once, on up to Threads goroutines, the
+// caller among them, and returns when all have. Which goroutine runs which task
+// is not fixed: tasks must write to disjoint places. Calls may nest and come
+// from many goroutines at once. A panic in a task is passed on to the caller.
+func Parallel(n int, fn func(i int)) {
+	helpers := min(Threads(), n) - 1
+	if helpers <= 0 {
+		for i := range n {
+			fn(i)
+		}
+		return
+	}
+	startWorkers(helpers)
+	j := &job{n: int64(n), fn: fn, over: make(chan struct{})}
+	offer(j, helpers)
+	j.run()
+	<-j.over
+	if failure := j.failure.Load(); failure != nil {
+		panic(*failure)
+	}
+}
+
+// offer hands j to workers without ever blocking: when the queue is full the
+// caller does the work alone.
+func offer(j *job, helpers int) {
+	for range helpers {
+		select {
+		case jobs <- j:
+		default:
+			return
+		}
+	}
+}
+
+func (j *job) run() {
+	for {
+		i := j.next.Add(1) - 1
+		if i >= j.n {
+			return
+		}
+		j.task(int(i))
+	}
+}
+
+// task runs one task, or skips it after a failure, and counts it either way.
+func (j *job) task(i int) {
+	defer func() {
+		if r := recover(); r != nil {
+			j.failure.CompareAndSwap(nil, &r)
+		}
+		if j.done.Add(1) == j.n {
+			close(j.over)
+		}
+	}()
+	if j.failure.Load() == nil {
+		j.fn(i)
+	}
+}
+
+func startWorkers(n int) {
+	startMu.Lock()
+	defer startMu.Unlock()
+	for ; startedPool < n; startedPool++ {
+		go func() {
+			for j := range jobs {
+				j.run()
+			}
+		}()
+	}
+}
