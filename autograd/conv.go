@@ -1,0 +1,68 @@
+package autograd
+
+import (
+	"github.com/deepuncertainty/ddu/kernels"
+	"github.com/deepuncertainty/ddu/tensor"
+)
+
+// Conv2dOptions are the stride (0 means 1) and zero padding of a convolution,
+// the same for both dimensions.
+type Conv2dOptions struct{ Stride, Padding int }
+
+// Conv2d returns the cross-correlation of x [N, C, H, W] with weight
+// [OC, C, KH, KW] plus bias [OC], which may be nil: [N, OC, OH, OW].
+func Conv2d(ctx *Context, x, weight, bias *Variable, o Conv2dOptions) *Variable {
+	if o.Stride == 0 {
+		o.Stride = 1
+	}
+	image := ToImage(ctx, x)
+	y := Apply(ctx, OpConv2d, o, image, weight, bias)
+	converted(ctx, image, x)
+	return y
+}
+
+func (n *Node) conv2dShape() kernels.Conv2dShape {
+	o := n.Attrs.(Conv2dOptions)
+	x, w := n.Inputs[0].Value.Shape(), n.Inputs[1].Value.Shape()
+	return kernels.Conv2dShape{N: x[0], C: x[1], H: x[2], W: x[3], OC: w[0], KH: w[2], KW: w[3], Stride: o.Stride, Padding: o.Padding}
+}
+
+func conv2dForward(ctx *Context, n *Node) {
+	_, c, _, _ := n.wantImage(0, "x")
+	if w := n.value(1); w.Rank() != 4 || !w.Contiguous() {
+		n.fail("weight is %v, want a contiguous [OC C KH KW]", w.Shape())
+	} else if w.Dim(1) != c {
+		n.fail("x %v has %d channels, weight %v wants %d", n.value(0).Shape(), c, w.Shape(), w.Dim(1))
+	}
+	s := n.conv2dShape()
+	if err := s.Check(); err != nil {
+		n.fail("x %v, weight %v: %v", n.value(0).Shape(), n.value(1).Shape(), err)
+	}
+	if n.value(2) != nil {
+		n.wantVector(2, "bias", s.OC)
+	}
+	y := ctx.newImage(n, s.N, s.OC, s.OutH(), s.OutW())
+	packed, temporary := packWeights(n.Inputs[1], s, kernels.ConvForward, !ctx.Training, n.pool)
+	kernels.Conv2dForward(y.Float32s(), n.floats(0), packed, n.floats(2), s)
+	n.pool.Put(temporary)
+}
+
+func conv2dBackward(t *Tape, n *Node, dy *tensor.Tensor) {
+	s := n.conv2dShape()
+	if g, accumulate := t.target(n.Inputs[1]); g != nil {
+		kernels.Conv2dBackwardWeights(g.Float32s(), n.floats(0), dy.Float32s(), s, accumulate)
+	}
+	biasBackward(t, n, dy, s.N*s.OutH()*s.OutW(), s.OC)
+	if g, accumulate := t.target(n.Inputs[0]); g != nil {
+		packed, temporary := packWeights(n.Inputs[1], s, kernels.ConvBackwardData, false, n.pool)
+		kernels.Conv2dBackwardData(g.Float32s(), dy.Float32s(), packed, s, accumulate)
+		n.pool.Put(temporary)
+	}
+}
+
+// biasBackward adds the column sums of dy to the gradient of input 2.
+func biasBackward(t *Tape, n *Node, dy *tensor.Tensor, rows, columns int) {
+	if g, accumulate := t.target(n.Inputs[2]); g != nil {
+		kernels.SumRows(g.Float32s(), dy.Float32s(), rows, columns, accumulate)
+	}
+}

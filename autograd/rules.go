@@ -1,0 +1,196 @@
+// Package autograd is reverse-mode differentiation: operations on variables,
+// the tape that records them, and one backward rule per operation.
+//
+// Every operation is one entry of a table with its forward and backward
+// function; a recorded node holds data only. Operations panic with one line
+// that names the operation, what was found and what would be right when the
+// shapes do not fit, as PyTorch raises.
+package autograd
+
+import (
+	"fmt"
+
+	"github.com/deepuncertainty/ddu/tensor"
+)
+
+// Op names an operation.
+type Op int
+
+// The operations. In brackets the type of Node.Attrs and the inputs.
+const (
+	OpConv2d        Op = iota // [Conv2dOptions; x, weight, bias or nil]
+	OpLinear                  // [nil; x, weight, bias or nil]
+	OpMatMul                  // [nil; a, b]
+	OpBatchNorm2d             // [BatchNormAttrs; x, weight, bias, residual or nil]
+	OpMaxPool2d               // [PoolOptions; x]
+	OpAvgPool2d               // [PoolOptions; x]
+	OpPadChannels             // [int, the channels appended; x]
+	OpAdd                     // [nil; a, b]
+	OpMul                     // [nil; a, b]
+	OpScale                   // [float32, the factor; x]
+	OpActivate                // [kernels.Activation; x]
+	OpDropout                 // [DropoutAttrs; x]
+	OpReshape                 // [[]int, the new shape; x]
+	OpToImage                 // [nil; x]
+	OpToContiguous            // [nil; x]
+	OpSoftmax                 // [nil; x]
+	OpLogSoftmax              // [nil; x]
+	OpLogSumExp               // [nil; x]
+	OpCrossEntropy            // [[]int, the labels; logits]
+	OpSum                     // [nil; x]
+	OpMean                    // [nil; x]
+	OpSpectralScale           // [SpectralScaleOptions; weight_orig]
+	numOps
+)
+
+// rule is what the system knows about an operation.
+type rule struct {
+	name string
+	// forward checks the inputs and computes n.Output.Value.
+	forward func(ctx *Context, n *Node)
+	// backward adds to the gradients of the inputs; dy is that of the output.
+	backward func(t *Tape, n *Node, dy *tensor.Tensor)
+	// reads tells which values backward reads, so that all others can be
+	// freed before it runs.
+	reads func(n *Node) reads
+}
+
+var rules [numOps]rule
+
+// The table is filled by init because the functions in it name their operation
+// in messages, which reads the table.
+func init() {
+	rules = [numOps]rule{
+		OpConv2d:        {"conv2d", conv2dForward, conv2dBackward, productReads},
+		OpLinear:        {"linear", linearForward, linearBackward, productReads},
+		OpMatMul:        {"matmul", matMulForward, matMulBackward, productReads},
+		OpBatchNorm2d:   {"batch_norm2d", batchNormForward, batchNormBackward, batchNormReads},
+		OpMaxPool2d:     {"max_pool2d", maxPoolForward, maxPoolBackward, readsNothing},
+		OpAvgPool2d:     {"avg_pool2d", avgPoolForward, avgPoolBackward, readsNothing},
+		OpPadChannels:   {"pad_channels", padChannelsForward, padChannelsBackward, readsNothing},
+		OpAdd:           {"add", addForward, addBackward, readsNothing},
+		OpMul:           {"mul", mulForward, mulBackward, productReads},
+		OpScale:         {"scale", scaleForward, scaleBackward, readsNothing},
+		OpActivate:      {"activate", activateForward, activateBackward, readsResult},
+		OpDropout:       {"dropout", dropoutForward, dropoutBackward, readsNothing},
+		OpReshape:       {"reshape", reshapeForward, reshapeBackward, readsNothing},
+		OpToImage:       {"to_image", toImageForward, layoutBackward, readsNothing},
+		OpToContiguous:  {"to_contiguous", toContiguousForward, layoutBackward, readsNothing},
+		OpSoftmax:       {"softmax", softmaxForward, softmaxBackward, readsResult},
+		OpLogSoftmax:    {"log_softmax", logSoftmaxForward, logSoftmaxBackward, readsResult},
+		OpLogSumExp:     {"logsumexp", logSumExpForward, logSumExpBackward, readsAll},
+		OpCrossEntropy:  {"cross_entropy", crossEntropyForward, crossEntropyBackward, readsNothing},
+		OpSum:           {"sum", sumForward, sumBackward, readsNothing},
+		OpMean:          {"mean", meanForward, meanBackward, readsNothing},
+		OpSpectralScale: {"spectral_scale", spectralScaleForward, spectralScaleBackward, readsFirst},
+	}
+}
+
+func (o Op) String() string {
+	if o < 0 || o >= numOps {
+		return fmt.Sprintf("Op(%d)", int(o))
+	}
+	return rules[o].name
+}
+
+// Apply runs one operation on inputs and records it when ctx has a tape. The
+// functions named after the operations do this with checked types; Apply is for
+// running a recorded Node again on other inputs.
+func Apply(ctx *Context, op Op, attrs any, inputs ...*Variable) *Variable {
+	n := Node{Op: op, Attrs: attrs, Inputs: inputs, Output: new(Variable), pool: ctx.pool()}
+	for i, in := range inputs {
+		if in == nil {
+			continue
+		}
+		if in.memory.released {
+			n.fail("input %d of shape %v was released before", i, in.Value.Shape())
+		}
+		if dt := in.Value.DType(); dt != tensor.Float32 {
+			n.fail("input %d is %v, want float32 (convert it with To)", i, dt)
+		}
+		n.Output.requiresGrad = n.Output.requiresGrad || in.requiresGrad && ctx.Tape != nil
+	}
+	rules[op].forward(ctx, &n)
+	if ctx.Tape == nil {
+		n.dropSaved()
+		return n.Output
+	}
+	ctx.Tape.record(n)
+	return n.Output
+}
+
+func readsNothing(*Node) reads { return 0 }
+func readsFirst(*Node) reads   { return 1 }
+func readsResult(*Node) reads  { return readsOutput }
+func readsAll(*Node) reads     { return 1 | readsOutput }
+
+// productReads serves products: the gradient of either factor needs the other.
+func productReads(n *Node) (r reads) {
+	if n.Inputs[1].requiresGrad {
+		r |= 1
+	}
+	if n.Inputs[0].requiresGrad {
+		r |= 2
+	}
+	return r
+}
+
+// fail reports a misuse of the operation.
+func (n *Node) fail(format string, args ...any) {
+	panic("autograd: " + n.Op.String() + ": " + fmt.Sprintf(format, args...))
+}
+
+// value returns the tensor of input i, nil if it was left out.
+func (n *Node) value(i int) *tensor.Tensor {
+	if i >= len(n.Inputs) || n.Inputs[i] == nil {
+		return nil
+	}
+	return n.Inputs[i].Value
+}
+
+// floats returns the elements of input i, nil if it was left out.
+func (n *Node) floats(i int) []float32 {
+	if t := n.value(i); t != nil {
+		return t.Float32s()
+	}
+	return nil
+}
+
+// wantImage checks that input i is [N C H W] in image layout.
+func (n *Node) wantImage(i int, what string) (batch, c, h, w int) {
+	t := n.value(i)
+	if t == nil || t.Rank() != 4 {
+		n.fail("%s is %v, want [N C H W]", what, shapeOf(t))
+	}
+	if !t.IsImage() {
+		n.fail("%s of shape %v is not in image layout, apply ToImage first", what, t.Shape())
+	}
+	s := t.Shape()
+	return s[0], s[1], s[2], s[3]
+}
+
+// wantMatrix checks that input i is [rows columns] and contiguous.
+func (n *Node) wantMatrix(i int, what string) (rows, columns int) {
+	t := n.value(i)
+	if t == nil || t.Rank() != 2 {
+		n.fail("%s is %v, want two dimensions", what, shapeOf(t))
+	}
+	if !t.Contiguous() {
+		n.fail("%s of shape %v is not contiguous, apply ToContiguous first", what, t.Shape())
+	}
+	return t.Dim(0), t.Dim(1)
+}
+
+// wantVector checks that input i has exactly size elements in one dimension.
+func (n *Node) wantVector(i int, what string, size int) {
+	if t := n.value(i); t == nil || t.Rank() != 1 || t.Len() != size {
+		n.fail("%s is %v, want [%d]", what, shapeOf(t), size)
+	}
+}
+
+func shapeOf(t *tensor.Tensor) any {
+	if t == nil {
+		return "missing"
+	}
+	return t.Shape()
+}

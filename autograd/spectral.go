@@ -1,0 +1,116 @@
+package autograd
+
+import (
+	"math"
+
+	"github.com/deepuncertainty/ddu/kernels"
+	"github.com/deepuncertainty/ddu/tensor"
+)
+
+// SpectralScaleOptions describe one use of a spectrally normalised weight. U and
+// V are not copied and must stay as they are until Backward has run.
+type SpectralScaleOptions struct {
+	// Sigma is the spectral norm that U and V estimate, Coeff its bound.
+	Sigma, Coeff float64
+	// Eps is added to the divisor: 1e-5 for the convolution operator, 0 for a
+	// matrix.
+	Eps float64
+	// U and V are the left and right singular vectors, held constant. For the
+	// operator norm of a convolution they are maps [1, OC, OH, OW] and
+	// [1, C, H, W]; for a matrix vectors of OC and C·KH·KW elements.
+	U, V *tensor.Tensor
+	// Conv tells that Sigma is the norm of the convolution operator with these
+	// options at the input size of V; nil: that of the weight as a matrix
+	// [OC, C·KH·KW].
+	Conv *Conv2dOptions
+}
+
+// SpectralScale returns weight/(max(1, sigma/coeff) + eps): the soft spectral
+// normalisation, which only scales down. The gradient also flows through
+// sigma = <u, W v>, where sigma > coeff.
+func SpectralScale(ctx *Context, weight *Variable, o SpectralScaleOptions) *Variable {
+	return Apply(ctx, OpSpectralScale, o, weight)
+}
+
+func (o *SpectralScaleOptions) factor() float64 {
+	return 1 / (math.Max(1, o.Sigma/o.Coeff) + o.Eps)
+}
+
+func (o *SpectralScaleOptions) check(n *Node) {
+	w := n.value(0)
+	switch {
+	case w.Rank() < 2 || !w.Contiguous():
+		n.fail("weight is %v, want a contiguous matrix or [OC C KH KW]", w.Shape())
+	case !(o.Coeff > 0):
+		n.fail("coeff is %v, want it positive", o.Coeff)
+	case math.IsNaN(o.Sigma):
+		n.fail("sigma is NaN: the weight or a singular vector is not finite")
+	case o.U == nil || o.V == nil:
+		n.fail("U and V are missing")
+	case o.Conv == nil:
+		if oc := w.Dim(0); o.U.Len() != oc || o.V.Len() != w.Len()/max(oc, 1) {
+			n.fail("U %v and V %v do not fit the weight %v as a matrix", o.U.Shape(), o.V.Shape(), w.Shape())
+		}
+	default:
+		if w.Rank() != 4 || o.V.Rank() != 4 || o.U.Rank() != 4 || o.V.Dim(0) != 1 || o.V.Dim(1) != w.Dim(1) {
+			n.fail("V %v and U %v do not fit a convolution with weight %v, want [1 C H W] and [1 OC OH OW]", o.V.Shape(), o.U.Shape(), w.Shape())
+		}
+		if s := o.shape(w); s.Check() != nil || o.U.Dim(0) != 1 || o.U.Dim(1) != s.OC || o.U.Dim(2) != s.OutH() || o.U.Dim(3) != s.OutW() {
+			n.fail("U %v is not an output of weight %v for V %v", o.U.Shape(), w.Shape(), o.V.Shape())
+		}
+	}
+}
+
+func (o *SpectralScaleOptions) shape(w *tensor.Tensor) kernels.Conv2dShape {
+	return kernels.Conv2dShape{N: 1, C: w.Dim(1), H: o.V.Dim(2), W: o.V.Dim(3), OC: w.Dim(0), KH: w.Dim(2), KW: w.Dim(3),
+		Stride: max(o.Conv.Stride, 1), Padding: o.Conv.Padding}
+}
+
+func spectralScaleForward(ctx *Context, n *Node) {
+	o := n.Attrs.(SpectralScaleOptions)
+	o.check(n)
+	w := n.value(0)
+	f := o.factor()
+	if f == 1 {
+		ctx.share(n, n.Inputs[0], w.View(w.Shape()...))
+		return
+	}
+	kernels.Scale(ctx.newLike(n, w).Float32s(), w.Float32s(), float32(f))
+}
+
+// spectralScaleBackward: with f = 1/(sigma/coeff + eps) and G the gradient of
+// f·W, the gradient of W is f·G - f²/coeff·<G, W>·dsigma/dW, and dsigma/dW is
+// the gradient of <u, conv(v, W)>, or u·vᵀ for a matrix. Where sigma ≤ coeff f
+// is constant.
+func spectralScaleBackward(t *Tape, n *Node, dy *tensor.Tensor) {
+	o := n.Attrs.(SpectralScaleOptions)
+	w := n.value(0)
+	f := o.factor()
+	inner := 0.0
+	if o.Sigma > o.Coeff {
+		inner = kernels.Dot(dy.Float32s(), w.Float32s())
+	}
+	g, accumulate := t.targetInPlace(n, n.Inputs[0])
+	if accumulate {
+		axpyInto(g, float32(f), dy)
+	} else {
+		kernels.Scale(g.Float32s(), dy.Float32s(), float32(f))
+	}
+	if o.Sigma > o.Coeff {
+		o.addSigmaGradient(t, g, float32(-f*f/o.Coeff*inner))
+	}
+}
+
+// addSigmaGradient adds c·dsigma/dW to g.
+func (o *SpectralScaleOptions) addSigmaGradient(t *Tape, g *tensor.Tensor, c float32) {
+	cu := t.Pool().Get(tensor.Float32, o.U.Len())
+	defer t.Pool().Put(cu)
+	if o.Conv == nil {
+		rows, columns := o.U.Len(), o.V.Len()
+		kernels.Scale(cu.Float32s(), o.U.ToContiguous().Float32s(), c)
+		kernels.Gemm(false, false, rows, columns, 1, cu.Float32s(), 1, o.V.ToContiguous().Float32s(), columns, true, g.Float32s(), columns)
+		return
+	}
+	kernels.Scale(cu.Float32s(), o.U.ToImage().Float32s(), c)
+	kernels.Conv2dBackwardWeights(g.Float32s(), o.V.ToImage().Float32s(), cu.Float32s(), o.shape(g), true)
+}

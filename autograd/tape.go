@@ -1,0 +1,255 @@
+package autograd
+
+import (
+	"slices"
+
+	"github.com/deepuncertainty/ddu/kernels"
+	"github.com/deepuncertainty/ddu/tensor"
+)
+
+// Tape records operations so that Backward can go through them in reverse. It
+// serves one goroutine.
+//
+// Results of recorded operations live in pooled memory: Backward gives each
+// back once its last reader has run, except the loss, the inputs of the
+// operation that made it, and results on which Retain was called; those live
+// until Reset. Parameters and their gradients are never pooled.
+type Tape struct {
+	pool  *tensor.Pool
+	nodes []Node
+	done  bool // Backward has run
+}
+
+// Node is one recorded operation. It holds data only, no function, so that a
+// tape can be inspected and its operations applied again to other inputs.
+type Node struct {
+	Op     Op
+	Attrs  any         // the operation's options, of the type its constructor names
+	Inputs []*Variable // in the order of the operation's arguments, nil where left out
+	Output *Variable
+
+	saved []*tensor.Tensor // what backward needs besides inputs and output
+	pool  *tensor.Pool     // that saved came from
+}
+
+// NewTape returns an empty tape.
+func NewTape() *Tape { return new(Tape) }
+
+// Nodes returns what was recorded, in order. It is valid until Reset.
+func (t *Tape) Nodes() []Node { return t.nodes }
+
+// Pool returns the pool that results take their memory from when their context
+// names none.
+func (t *Tape) Pool() *tensor.Pool {
+	if t.pool == nil {
+		t.pool = tensor.NewPool()
+	}
+	return t.pool
+}
+
+// Reset forgets everything recorded and gives the memory of all results back to
+// their pool. The tape can then record the next step.
+func (t *Tape) Reset() {
+	for i := range t.nodes {
+		n := &t.nodes[i]
+		t.dropGradient(n.Output)
+		n.dropSaved()
+		n.Output.root().free()
+	}
+	clear(t.nodes)
+	t.nodes = t.nodes[:0]
+	t.done = false
+}
+
+// record keeps n, whose forward has run.
+func (t *Tape) record(n Node) {
+	if t.done {
+		panic("autograd: " + n.Op.String() + ": this tape has run Backward, call Reset before recording more")
+	}
+	if t.pool == nil {
+		t.pool = n.pool
+	}
+	if n.Output.requiresGrad {
+		reads := rules[n.Op].reads(&n)
+		n.readers(reads, func(root *Variable) { root.memory.readers++ })
+	} else {
+		n.dropSaved()
+	}
+	t.nodes = append(t.nodes, n)
+}
+
+// reads tells which values a backward rule reads: bit i stands for input i.
+type reads uint
+
+const readsOutput reads = 1 << 15
+
+// readers calls f with the owner of every value that backward reads.
+func (n *Node) readers(r reads, f func(root *Variable)) {
+	for i, in := range n.Inputs {
+		if in != nil && r>>i&1 == 1 && in.root().memory.pool != nil {
+			f(in.root())
+		}
+	}
+	if r&readsOutput != 0 && n.Output.root().memory.pool != nil {
+		f(n.Output.root())
+	}
+}
+
+func (n *Node) dropSaved() {
+	for _, s := range n.saved {
+		n.pool.Put(s)
+	}
+	n.saved = nil
+}
+
+// Backward computes the gradient of loss, a single number, for every parameter
+// that it depends on.
+func (t *Tape) Backward(loss *Variable) {
+	if loss.Value.Len() != 1 {
+		panic("autograd: Backward: the loss is " + loss.Value.String() + ", want a single number (BackwardFrom takes a gradient of any shape)")
+	}
+	one := tensor.New(tensor.Float32, loss.Value.Shape()...)
+	one.Fill(1)
+	t.BackwardFrom(loss, one)
+}
+
+// BackwardFrom computes the gradient of sum(y·dy) for every parameter that y
+// depends on. dy has the shape of y, in any layout, and is not changed.
+func (t *Tape) BackwardFrom(y *Variable, dy *tensor.Tensor) {
+	if !slices.Equal(y.Value.Shape(), dy.Shape()) {
+		panic("autograd: BackwardFrom: the gradient is " + dy.String() + ", the result is " + y.Value.String() + ", want equal shapes")
+	}
+	if t.done {
+		panic("autograd: Backward has run on this tape and freed its values, call Reset and record again")
+	}
+	last := slices.IndexFunc(t.nodes, func(n Node) bool { return n.Output == y })
+	if last < 0 {
+		panic("autograd: Backward: the result was not recorded on this tape")
+	}
+	t.done = true
+	y.Retain()
+	for _, in := range t.nodes[last].Inputs {
+		if in != nil {
+			in.retainResult()
+		}
+	}
+	if y.requiresGrad {
+		g, _ := t.target(y)
+		g.CopyFrom(dy)
+	}
+	for i := range t.nodes {
+		root := t.nodes[i].Output.root()
+		root.memory.handles = 0
+		root.freeIfUnused()
+	}
+	for i := len(t.nodes) - 1; i >= 0; i-- {
+		t.step(&t.nodes[i])
+	}
+}
+
+func (v *Variable) retainResult() {
+	if v.root().memory.pool != nil {
+		v.Retain()
+	}
+}
+
+// step runs the backward rule of n if a gradient has reached its output, then
+// gives back what no earlier node reads.
+func (t *Tape) step(n *Node) {
+	if !n.Output.requiresGrad {
+		return
+	}
+	rule := &rules[n.Op]
+	if n.Output.grad.buffer != nil {
+		rule.backward(t, n, n.Output.grad.value)
+		t.dropGradient(n.Output)
+	}
+	n.readers(rule.reads(n), func(root *Variable) {
+		root.memory.readers--
+		root.freeIfUnused()
+	})
+	n.dropSaved()
+}
+
+// gradient of a result. Several results may share one buffer as long as nobody
+// writes to it.
+type gradient struct {
+	value  *tensor.Tensor // with the shape and layout of the result
+	buffer *gradBuffer
+}
+
+type gradBuffer struct {
+	memory *tensor.Tensor // as it came from the pool
+	shared int            // by how many gradients
+}
+
+func (t *Tape) newGradient(like *tensor.Tensor) gradient {
+	g := t.Pool().GetLike(like)
+	return gradient{value: g, buffer: &gradBuffer{memory: g, shared: 1}}
+}
+
+func (t *Tape) dropGradient(v *Variable) {
+	b := v.grad.buffer
+	v.grad = gradient{}
+	if b == nil {
+		return
+	}
+	if b.shared--; b.shared == 0 {
+		t.Pool().Put(b.memory)
+	}
+}
+
+// target returns where a rule writes its contribution to the gradient of v and
+// whether it must add to what is there; nil if v takes no gradient.
+func (t *Tape) target(v *Variable) (g *tensor.Tensor, accumulate bool) {
+	switch {
+	case v == nil || !v.requiresGrad:
+		return nil, false
+	case v.param != nil:
+		p := v.param
+		if p.grad == nil {
+			p.grad = tensor.NewLike(v.Value)
+		}
+		accumulate, p.hasGrad = p.hasGrad, true
+		return p.grad, accumulate
+	case v.grad.buffer == nil:
+		v.grad = t.newGradient(v.Value)
+		return v.grad.value, false
+	case v.grad.buffer.shared > 1:
+		own := t.newGradient(v.Value)
+		own.value.CopyFrom(v.grad.value)
+		t.dropGradient(v)
+		v.grad = own
+	}
+	return v.grad.value, true
+}
+
+// targetInPlace is target for rules that may write their contribution over the
+// gradient of n's output, element by element: v takes over its buffer if v has
+// no gradient yet and nobody else reads the buffer.
+func (t *Tape) targetInPlace(n *Node, v *Variable) (g *tensor.Tensor, accumulate bool) {
+	dy := n.Output.grad
+	if v == nil || !v.requiresGrad || v.param != nil || v.grad.buffer != nil || dy.buffer.shared > 1 {
+		return t.target(v)
+	}
+	dy.buffer.shared++
+	v.grad = dy
+	return dy.value, false
+}
+
+// pass adds dy, the gradient of n's output seen with the shape of v, to the
+// gradient of v. The first contribution to a result is shared, not copied.
+func (t *Tape) pass(n *Node, v *Variable, dy *tensor.Tensor) {
+	if v != nil && v.requiresGrad && v.param == nil && v.grad.buffer == nil {
+		n.Output.grad.buffer.shared++
+		v.grad = gradient{value: dy, buffer: n.Output.grad.buffer}
+		return
+	}
+	if g, accumulate := t.target(v); g != nil {
+		if accumulate {
+			kernels.Add(g.Float32s(), g.Float32s(), dy.Float32s())
+		} else {
+			g.CopyFrom(dy)
+		}
+	}
+}
