@@ -128,7 +128,7 @@ func batchNormBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 	c := x.Value.Dim(1)
 	rows := x.Value.Len() / c
 	mean, invstd := n.saved[0].Float32s(), n.saved[1].Float32s()
-	var y []float32
+	y := dy.Float32s() // any slice of the length: without activation nobody looks
 	if a.Activation != kernels.ActNone {
 		y = n.Output.Value.Float32s()
 	}
