@@ -12,8 +12,8 @@ import (
 //
 // Results of recorded operations live in pooled memory: Backward gives each
 // back once its last reader has run, except the loss, the inputs of the
-// operation that made it, and results on which Retain was called; those live
-// until Reset. Parameters and their gradients are never pooled.
+// operations that made it (the logits), and results on which Retain was called;
+// those live until Reset. Parameters and their gradients are never pooled.
 type Tape struct {
 	pool  *tensor.Pool
 	nodes []Node
@@ -122,17 +122,11 @@ func (t *Tape) BackwardFrom(y *Variable, dy *tensor.Tensor) {
 	if t.done {
 		panic("autograd: Backward has run on this tape and freed its values, call Reset and record again")
 	}
-	last := slices.IndexFunc(t.nodes, func(n Node) bool { return n.Output == y })
-	if last < 0 {
+	if t.producer(y) == nil {
 		panic("autograd: Backward: the result was not recorded on this tape")
 	}
 	t.done = true
-	y.Retain()
-	for _, in := range t.nodes[last].Inputs {
-		if in != nil {
-			in.retainResult()
-		}
-	}
+	t.retainWithInputs(y)
 	if y.requiresGrad {
 		g, _ := t.target(y)
 		g.CopyFrom(dy)
@@ -147,9 +141,31 @@ func (t *Tape) BackwardFrom(y *Variable, dy *tensor.Tensor) {
 	}
 }
 
-func (v *Variable) retainResult() {
-	if v.root().memory.pool != nil {
-		v.Retain()
+// producer returns the node whose output is v, nil if v was not recorded.
+func (t *Tape) producer(v *Variable) *Node {
+	i := slices.IndexFunc(t.nodes, func(n Node) bool { return n.Output == v })
+	if i < 0 {
+		return nil
+	}
+	return &t.nodes[i]
+}
+
+// retainWithInputs keeps a loss and what it was computed from; where that is a
+// single number too, such as a loss before scaling, also its inputs.
+func (t *Tape) retainWithInputs(y *Variable) {
+	y.Retain()
+	n := t.producer(y)
+	if n == nil {
+		return
+	}
+	for _, in := range n.Inputs {
+		if in == nil {
+			continue
+		}
+		in.Retain()
+		if in.Value.Len() == 1 {
+			t.retainWithInputs(in)
+		}
 	}
 }
 

@@ -84,9 +84,13 @@ func (v *Variable) BumpVersion() {
 }
 
 // Retain keeps the value of a result readable after Backward, until Tape.Reset.
-// Backward itself does so for the loss and for the inputs of the operation that
+// Backward itself does so for the loss and for the inputs of the operations that
 // made it (the logits).
-func (v *Variable) Retain() { v.root().memory.retained = true }
+func (v *Variable) Retain() {
+	if m := &v.root().memory; m.pool != nil {
+		m.retained = true
+	}
+}
 
 // packedWeights is an immutable copy of convolution weights in the order the
 // kernels of one level want.
