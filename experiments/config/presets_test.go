@@ -1,0 +1,32 @@
+package config
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// The presets that are built in must load, say what they are, and cover the
+// paper's run.
+func TestBuiltInPresets(t *testing.T) {
+	presets := os.DirFS("..")
+	list, err := Presets(presets)
+	if err != nil || len(list) < 2 {
+		t.Fatalf("presets are %v, %v", list, err)
+	}
+	for _, p := range list {
+		if p.Doc == "" || strings.Contains(p.Doc, "=") {
+			t.Errorf("%s begins without a comment that says what it is: %q", p.Name, p.Doc)
+		}
+		if _, err := LoadPreset(presets, p.Name); err != nil {
+			t.Error(err)
+		}
+	}
+	c, err := LoadPreset(presets, "cifar10_wrn_sn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := c.Model, (Model{Name: "wide_resnet", Depth: 28, Widen: 10, SN: true, Coeff: 3, PowerIterations: 1, Mod: true, Act: "leaky_relu", Dropout: 0.3}); got != want {
+		t.Errorf("the paper's network is %+v, want %+v", got, want)
+	}
+}
