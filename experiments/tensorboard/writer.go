@@ -140,7 +140,10 @@ func (w *Writer) append(e *Event) error {
 	return nil
 }
 
-func (w *Writer) wallTime() float64 { return float64(w.now().UnixNano()) / 1e9 }
+func (w *Writer) wallTime() float64 {
+	t := w.now()
+	return float64(t.Unix()) + float64(t.Nanosecond())/1e9
+}
 
 // Close closes the file.
 func (w *Writer) Close() error { return w.file.Close() }
