@@ -169,3 +169,26 @@ func TestUnusedGradientsAreNotComputed(t *testing.T) {
 		t.Error("without a tape a result wants a gradient")
 	}
 }
+
+// TestSpectralVectorsMayChange: the next power iteration writes U and V before
+// this step's Backward runs.
+func TestSpectralVectorsMayChange(t *testing.T) {
+	run := func(change bool) *tensor.Tensor {
+		w := NewParameter(tensors(shape(4, 6))[0])
+		u, v := tensors(shape(4))[0], tensors(shape(6))[0]
+		tape := NewTape()
+		y := SpectralScale(&Context{Tape: tape}, w, SpectralScaleOptions{Sigma: 3, Coeff: 1, U: u, V: v})
+		if change {
+			u.Fill(0)
+			v.Fill(0)
+		}
+		tape.BackwardFrom(y, outputGradient(y.Value, 1))
+		return w.Grad()
+	}
+	a, b := run(false), run(true)
+	for i := range 4 {
+		if a.At(i, 2) != b.At(i, 2) {
+			t.Fatal("the gradient follows the changed vectors")
+		}
+	}
+}

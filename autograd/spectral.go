@@ -8,7 +8,7 @@ import (
 )
 
 // SpectralScaleOptions describe one use of a spectrally normalised weight. U and
-// V are not copied and must stay as they are until Backward has run.
+// V may change afterwards: what Backward will need is copied.
 type SpectralScaleOptions struct {
 	// Sigma is the spectral norm that U and V estimate, Coeff its bound.
 	Sigma, Coeff float64
@@ -70,6 +70,13 @@ func spectralScaleForward(ctx *Context, n *Node) {
 	o := n.Attrs.(SpectralScaleOptions)
 	o.check(n)
 	w := n.value(0)
+	if n.Output.requiresGrad && o.Sigma > o.Coeff {
+		for _, singular := range []*tensor.Tensor{o.U, o.V} {
+			kept := ctx.pool().GetLike(singular)
+			kept.CopyFrom(singular)
+			n.saved = append(n.saved, kept)
+		}
+	}
 	f := o.factor()
 	if f == 1 {
 		ctx.share(n, n.Inputs[0], w.View(w.Shape()...))
@@ -97,20 +104,17 @@ func spectralScaleBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 		kernels.Scale(g.Float32s(), dy.Float32s(), float32(f))
 	}
 	if o.Sigma > o.Coeff {
-		o.addSigmaGradient(t, g, float32(-f*f/o.Coeff*inner))
+		o.addSigmaGradient(g, n.saved[0], n.saved[1], float32(-f*f/o.Coeff*inner))
 	}
 }
 
-// addSigmaGradient adds c·dsigma/dW to g.
-func (o *SpectralScaleOptions) addSigmaGradient(t *Tape, g *tensor.Tensor, c float32) {
-	cu := t.Pool().Get(tensor.Float32, o.U.Len())
-	defer t.Pool().Put(cu)
+// addSigmaGradient adds c·dsigma/dW to g. It overwrites u.
+func (o *SpectralScaleOptions) addSigmaGradient(g, u, v *tensor.Tensor, c float32) {
+	kernels.Scale(u.Float32s(), u.Float32s(), c)
 	if o.Conv == nil {
-		rows, columns := o.U.Len(), o.V.Len()
-		kernels.Scale(cu.Float32s(), o.U.ToContiguous().Float32s(), c)
-		kernels.Gemm(false, false, rows, columns, 1, cu.Float32s(), 1, o.V.ToContiguous().Float32s(), columns, true, g.Float32s(), columns)
+		rows, columns := u.Len(), v.Len()
+		kernels.Gemm(false, false, rows, columns, 1, u.Float32s(), 1, v.Float32s(), columns, true, g.Float32s(), columns)
 		return
 	}
-	kernels.Scale(cu.Float32s(), o.U.ToImage().Float32s(), c)
-	kernels.Conv2dBackwardWeights(g.Float32s(), o.V.ToImage().Float32s(), cu.Float32s(), o.shape(g), true)
+	kernels.Conv2dBackwardWeights(g.Float32s(), v.ToImage().Float32s(), u.ToImage().Float32s(), o.shape(g), true)
 }
