@@ -1,0 +1,42 @@
+package nn
+
+import (
+	"github.com/deepuncertainty/ddu/autograd"
+	"github.com/deepuncertainty/ddu/tensor/random"
+)
+
+// Conv2d is a convolution (cross-correlation) with square kernel, stride and
+// zero padding: x [N, C, H, W] to [N, OC, OH, OW].
+type Conv2d struct {
+	Weight, Bias *autograd.Variable // [OC, C, K, K]; [OC] or nil
+	Stride       int
+	Padding      int
+}
+
+// Conv2dOptions are the optional settings of a convolution; Stride 0 means 1.
+type Conv2dOptions struct {
+	Stride, Padding int
+	Bias            bool
+	Init            Initializer // nil: KaimingUniform
+}
+
+// NewConv2d returns a convolution from in to out channels whose weights are
+// drawn with key.
+func NewConv2d(key random.Key, in, out, kernel int, o Conv2dOptions) *Conv2d {
+	weight := newWeight(key, o.Init, out, in, kernel, kernel)
+	c := &Conv2d{Weight: autograd.NewParameter(weight), Stride: max(o.Stride, 1), Padding: o.Padding}
+	if o.Bias {
+		c.Bias = autograd.NewParameter(newBias(key.Fold(keyBias), weight))
+	}
+	return c
+}
+
+// Members implements Module.
+func (c *Conv2d) Members() []Member {
+	return []Member{{Name: "weight", Parameter: c.Weight}, {Name: "bias", Parameter: c.Bias}}
+}
+
+// Forward implements Layer.
+func (c *Conv2d) Forward(ctx *autograd.Context, x *autograd.Variable) *autograd.Variable {
+	return autograd.Conv2d(ctx, x, c.Weight, c.Bias, autograd.Conv2dOptions{Stride: c.Stride, Padding: c.Padding})
+}
