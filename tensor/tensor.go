@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/deepuncertainty/ddu/kernels"
 )
 
 // Tensor is an n-dimensional array. Views share its memory. Reading from many
@@ -209,6 +211,10 @@ func (t *Tensor) Set(v float64, index ...int) {
 func (t *Tensor) Fill(v float64) {
 	t.alive()
 	t.writable()
+	if t.Dense() && t.dtype == Float32 {
+		kernels.Fill(t.Float32s(), float32(v))
+		return
+	}
 	if t.Dense() {
 		for i := t.offset; i < t.offset+t.length; i++ {
 			t.data.set(t.dtype, i, v)
