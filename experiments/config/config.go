@@ -107,7 +107,7 @@ func (c *Config) derive() {
 		}
 	}
 	act, priors, covariance, temperature := "relu", "empirical", "auto", "exact"
-	if c.Model.Mod {
+	if c.Model.Mod && c.Model.Name != "lenet" {
 		act = "leaky_relu"
 	}
 	if c.Eval.Protocol == "reference" {

@@ -42,7 +42,8 @@ func TestDerivedDefaultsFollowTheirKeys(t *testing.T) {
 		get        func() any
 		want       any
 	}{
-		{"model.mod", "true", func() any { return c.Model.Act }, "leaky_relu"},
+		{"model.mod", "true", func() any { return c.Model.Act }, "relu"},
+		{"model.name", "resnet18", func() any { return c.Model.Act }, "leaky_relu"},
 		{"model.name", "wide_resnet", func() any { return c.Model.Dropout }, 0.3},
 		{"model.dropout", "0.1", func() any { return c.Model.Dropout }, 0.1},
 		{"model.name", "lenet", func() any { return c.Model.Dropout }, 0.1},
@@ -167,7 +168,7 @@ func TestSetRefusesAndLeavesAsIs(t *testing.T) {
 }
 
 func TestResolvedRoundTrips(t *testing.T) {
-	c := mustParse(t, minimal, "seed=7", "model.mod=true", "data.root=/a 'b' \"c\"\\d", "train.lr=1e-7", "data.ood=svhn", "eval.protocol=reference", "train.milestones=[]")
+	c := mustParse(t, minimal, "seed=7", "model.mod=true", "model.dropout=0.25", "data.root=/a 'b' \"c\"\\d", "train.lr=1e-7", "data.ood=svhn", "eval.protocol=reference", "train.milestones=[]")
 	text, err := c.Resolved()
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +177,7 @@ func TestResolvedRoundTrips(t *testing.T) {
 	if d := Changed(c, again); d != nil {
 		t.Errorf("read back differently: %v\n%s", d, text)
 	}
-	if again.Model.Act != "leaky_relu" || again.Eval.Covariance != "jitter" {
+	if again.Model.Act != "relu" || again.Eval.Covariance != "jitter" {
 		t.Errorf("derived defaults were lost: %+v", again)
 	}
 	for _, k := range Keys() {

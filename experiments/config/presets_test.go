@@ -2,9 +2,30 @@ package config
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/deepuncertainty/ddu/experiments/dataset"
+	"github.com/deepuncertainty/ddu/nn/models"
 )
+
+// Every network that can be built can be named, and no other.
+func TestModelNames(t *testing.T) {
+	names := slices.Sorted(slices.Values(modelNames))
+	if !slices.Equal(names, models.Names()) {
+		t.Errorf("config knows the networks %v, models %v", names, models.Names())
+	}
+}
+
+// Every data set that can be opened can be named.
+func TestDataSetNames(t *testing.T) {
+	for _, name := range dataset.Names() {
+		if !isName(name) {
+			t.Errorf("data set %s cannot be named in an experiment file", name)
+		}
+	}
+}
 
 // The presets that are built in must load, say what they are, and cover the
 // paper's run.
