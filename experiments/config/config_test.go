@@ -133,7 +133,7 @@ run.toml:8:1: train.lr: found -1, want a number above 0
 run.toml:9:1: train.optimizer: found "sgdd", want one of sgd, adam
 --set train.epochs: found "x" (text), want a whole number of at least 1
 --set nonsense: want key=value, as in train.epochs=3
---set eval.covariance: found "full", want one of auto, jitter`
+--set eval.covariance: found "full", want one of auto, oas, jitter`
 	if err.Error() != want {
 		t.Errorf("error is\n%s\nwant\n%s", err, want)
 	}

@@ -90,7 +90,7 @@ var keys = []key{
 	{"eval.methods", func(c *Config) any { return &c.Eval.Methods }, listOf(methods...), "", "What to report: `softmax` (entropy), `energy` (logsumexp of the logits), `ddu` (feature density), `ensemble` (predictive entropy and mutual information)."},
 	{"eval.protocol", func(c *Config) any { return &c.Eval.Protocol }, oneOf("ddu", "reference"), "", "`reference` makes the next three keys follow the published code."},
 	{"eval.priors", func(c *Config) any { return &c.Eval.Priors }, oneOf("empirical", "none"), "`\"empirical\"`, or `\"none\"` with `protocol = \"reference\"`", "Whether the density weighs classes by how often they occur."},
-	{"eval.covariance", func(c *Config) any { return &c.Eval.Covariance }, oneOf("auto", "jitter"), "`\"auto\"`, or `\"jitter\"` with `protocol = \"reference\"`", "A class covariance that does not factorise is shrunk (`auto`) or all get the same absolute jitter (`jitter`)."},
+	{"eval.covariance", func(c *Config) any { return &c.Eval.Covariance }, oneOf("auto", "oas", "jitter"), "`\"auto\"`, or `\"jitter\"` with `protocol = \"reference\"`", "Covariances: as they are where they can be inverted, else shrunk (`auto`); all shrunk (`oas`); all with one absolute jitter (`jitter`)."},
 	{"eval.temperature", func(c *Config) any { return &c.Eval.Temperature }, oneOf("exact", "grid"), "`\"exact\"`, or `\"grid\"` with `protocol = \"reference\"`", "Minimum of the validation NLL: exact, or on the grid 0.1, 0.2 ... 10."},
 
 	{"runs.count", func(c *Config) any { return &c.Runs.Count }, atLeast(1), "", "Repetitions with seeds of their own; the result has their mean and standard error."},

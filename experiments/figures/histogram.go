@@ -33,17 +33,15 @@ func EntropyHistogram(title string, classes int, in Sample, out ...Sample) (*Fig
 // of each set at either side are counted in the outermost bins.
 func DensityHistogram(title string, in Sample, out ...Sample) (*Figure, error) {
 	const bins = 40
-	low, high, err := trimmedRange(in)
-	if err != nil {
-		return nil, err
+	low, high, ok := trimmedRange(in)
+	if !ok {
+		return nil, fmt.Errorf("density histogram: %s has no finite values", in.Label)
 	}
 	inSpan, scale := math.Max(high-low, 1e-6*math.Max(1, math.Abs(high))), math.Max(math.Abs(low), math.Abs(high))
 	for _, s := range out {
-		l, h, err := trimmedRange(s)
-		if err != nil {
-			return nil, err
+		if l, h, ok := trimmedRange(s); ok {
+			low, high = math.Min(low, l), math.Max(high, h)
 		}
-		low, high = math.Min(low, l), math.Max(high, h)
 	}
 	if high-low <= 8*inSpan {
 		space := math.Max((high-low)*0.02, 1e-9*math.Max(1, scale))
@@ -59,8 +57,9 @@ func DensityHistogram(title string, in Sample, out ...Sample) (*Figure, error) {
 	return histogram(title, "Log density (nats; logarithmic far from 0)", edges, &axis, in, out)
 }
 
-// trimmedRange returns the quantiles 0.005 and 0.995 of the finite values.
-func trimmedRange(s Sample) (low, high float64, err error) {
+// trimmedRange returns the quantiles 0.005 and 0.995 of the finite values; not
+// ok without any.
+func trimmedRange(s Sample) (low, high float64, ok bool) {
 	var values []float64
 	for _, v := range s.Values {
 		if finite(v) {
@@ -68,11 +67,11 @@ func trimmedRange(s Sample) (low, high float64, err error) {
 		}
 	}
 	if len(values) == 0 {
-		return 0, 0, fmt.Errorf("histogram: %s has no finite values", s.Label)
+		return 0, 0, false
 	}
 	slices.Sort(values)
 	cut := len(values) / 200
-	return values[cut], values[len(values)-1-cut], nil
+	return values[cut], values[len(values)-1-cut], true
 }
 
 func equalEdges(low, high float64, bins int) []float64 {

@@ -47,13 +47,13 @@ func niceStep(x float64) float64 {
 	return 10 * power
 }
 
-// formatTick writes a number with a true minus and thin groups of thousands.
+// formatTick writes a number with a true minus and groups of thousands.
 func formatTick(v float64, decimals int) string {
 	if math.Abs(v) >= 1e7 {
 		return strings.Replace(strconv.FormatFloat(v, 'g', 3, 64), "-", "−", 1)
 	}
 	whole, fraction, _ := strings.Cut(strconv.FormatFloat(math.Abs(v), 'f', decimals, 64), ".")
-	for i := len(whole) - 3; i > 0 && len(whole) > 4; i -= 3 {
+	for i := len(whole) - 3; i > 0; i -= 3 {
 		whole = whole[:i] + "," + whole[i:]
 	}
 	if fraction != "" {

@@ -30,8 +30,9 @@ type Set struct {
 	Features []float32 // [N][D], the penultimate layer; nil when they were not kept
 	Width    int       // D; 0 without features
 
-	// LogDensities [N][K] are those of the class Gaussians, nats; -Inf is a
-	// density of zero. Nil before the density is fitted.
+	// LogDensities [N][K] are those of the class Gaussians, log priors included
+	// (uncertainty.Density.ClassLogDensities), nats; -Inf is a density of zero.
+	// Nil before the density is fitted.
 	LogDensities []float64
 }
 
