@@ -4,54 +4,6 @@ package kernels
 
 import "fmt"
 
-func Gemm(transA, transB bool, m, n, k int, a []float32, lda int, b []float32, ldb int, accumulate bool, c []float32, ldc int) {
-	for i := range m {
-		for j := range n {
-			var s float32
-			if accumulate {
-				s = c[i*ldc+j]
-			}
-			for p := range k {
-				ai, bi := i*lda+p, p*ldb+j
-				if transA {
-					ai = p*lda + i
-				}
-				if transB {
-					bi = j*ldb + p
-				}
-				s += a[ai] * b[bi]
-			}
-			c[i*ldc+j] = s
-		}
-	}
-}
-
-func GemmFloat64(transA, transB bool, m, n, k int, a []float64, lda int, b []float64, ldb int, accumulate bool, c []float64, ldc int) {
-	for i := range m {
-		for j := range n {
-			var s float64
-			if accumulate {
-				s = c[i*ldc+j]
-			}
-			for p := range k {
-				ai, bi := i*lda+p, p*ldb+j
-				if transA {
-					ai = p*lda + i
-				}
-				if transB {
-					bi = j*ldb + p
-				}
-				s += a[ai] * b[bi]
-			}
-			c[i*ldc+j] = s
-		}
-	}
-}
-
-func SyrkFloat64(n, k int, a []float64, lda int, accumulate bool, c []float64, ldc int) {
-	GemmFloat64(true, false, n, n, k, a, lda, a, lda, accumulate, c, ldc)
-}
-
 type Conv2dShape struct{ N, C, H, W, OC, KH, KW, Stride, Padding int }
 
 func (s Conv2dShape) OutH() int { return (s.H+2*s.Padding-s.KH)/s.Stride + 1 }

@@ -244,7 +244,7 @@ func SoftmaxBackward(dx, dy, y []float32, rows, c int, accumulate bool) {
 	for r := range rows {
 		s := Dot(dy[r*c:(r+1)*c], y[r*c:(r+1)*c])
 		for i := r * c; i < (r+1)*c; i++ {
-			put(&dx[i], y[i] * (dy[i] - float32(s)), accumulate)
+			put(&dx[i], y[i]*(dy[i]-float32(s)), accumulate)
 		}
 	}
 }
@@ -252,13 +252,13 @@ func LogSoftmaxBackward(dx, dy, y []float32, rows, c int, accumulate bool) {
 	for r := range rows {
 		s := Sum(dy[r*c : (r+1)*c])
 		for i := r * c; i < (r+1)*c; i++ {
-			put(&dx[i], dy[i] - float32(math.Exp(float64(y[i]))*s), accumulate)
+			put(&dx[i], dy[i]-float32(math.Exp(float64(y[i]))*s), accumulate)
 		}
 	}
 }
 func LogSumExpBackward(dx, dy, x, lse []float32, rows, c int, accumulate bool) {
 	for i := range rows * c {
-		put(&dx[i], dy[i/c] * float32(math.Exp(float64(x[i]-lse[i/c]))), accumulate)
+		put(&dx[i], dy[i/c]*float32(math.Exp(float64(x[i]-lse[i/c]))), accumulate)
 	}
 }
 func CrossEntropy(loss []float32, logp []float32, x []float32, labels []int, rows, c int) {
