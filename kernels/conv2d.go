@@ -1,0 +1,137 @@
+package kernels
+
+import "fmt"
+
+// Conv2dShape describes a 2-d convolution as PyTorch's conv2d with one stride
+// and padding for both sides: x is [N,C,H,W], the weights [OC,C,KH,KW].
+type Conv2dShape struct {
+	N, C, H, W, OC, KH, KW, Stride, Padding int
+}
+
+// OutH returns the height of the output of a shape that passes Check.
+func (s Conv2dShape) OutH() int { return s.out(s.H, s.KH) }
+
+// OutW returns the width of the output of a shape that passes Check.
+func (s Conv2dShape) OutW() int { return s.out(s.W, s.KW) }
+
+func (s Conv2dShape) out(size, kernel int) int { return (size+2*s.Padding-kernel)/max(s.Stride, 1) + 1 }
+
+// maxConvElements bounds every tensor of a convolution, so that no offset overflows.
+const maxConvElements = 1 << 40
+
+// Check tells whether the shape is one of a convolution.
+func (s Conv2dShape) Check() error {
+	for _, v := range []struct {
+		name       string
+		value, low int
+	}{{"N", s.N, 0}, {"C", s.C, 1}, {"H", s.H, 1}, {"W", s.W, 1}, {"OC", s.OC, 1}, {"KH", s.KH, 1}, {"KW", s.KW, 1}, {"stride", s.Stride, 1}, {"padding", s.Padding, 0}} {
+		if v.value < v.low || v.value > 1<<30 {
+			return fmt.Errorf("conv2d: %s is %d, want at least %d and at most %d", v.name, v.value, v.low, 1<<30)
+		}
+	}
+	if s.H+2*s.Padding < s.KH || s.W+2*s.Padding < s.KW {
+		return fmt.Errorf("conv2d: the kernel is %dx%d, larger than the input %dx%d with padding %d", s.KH, s.KW, s.H, s.W, s.Padding)
+	}
+	for _, t := range []struct {
+		name  string
+		sizes [4]int
+	}{{"input", [4]int{s.N, s.C, s.H, s.W}}, {"output", [4]int{s.N, s.OC, s.OutH(), s.OutW()}}, {"weight", [4]int{s.OC, s.C, s.KH, s.KW}}} {
+		if n := product(t.sizes[:]); n > maxConvElements {
+			return fmt.Errorf("conv2d: the %s of shape %v is too large", t.name, t.sizes)
+		}
+	}
+	return nil
+}
+
+// product stops growing above maxConvElements.
+func product(sizes []int) int {
+	p := 1
+	for _, n := range sizes {
+		if p *= n; p > maxConvElements {
+			return maxConvElements + 1
+		}
+	}
+	return p
+}
+
+func (s Conv2dShape) inputLen() int  { return s.N * s.C * s.H * s.W }
+func (s Conv2dShape) outputLen() int { return s.N * s.OC * s.OutH() * s.OutW() }
+func (s Conv2dShape) weightLen() int { return s.OC * s.C * s.KH * s.KW }
+
+// checkConv2d panics with one line when the shape or a slice is wrong.
+func checkConv2d(name string, s Conv2dShape, slices ...sliceLength) {
+	if err := s.Check(); err != nil {
+		panic("kernels: " + name + ": " + err.Error())
+	}
+	for _, l := range slices {
+		if l.got != l.want {
+			panic(fmt.Sprintf("kernels: %s: %s has %d elements, want %d for %+v", name, l.name, l.got, l.want, s))
+		}
+	}
+}
+
+type sliceLength struct {
+	name      string
+	got, want int
+}
+
+// ConvDirection says for what weights are packed.
+type ConvDirection int
+
+const (
+	ConvForward      ConvDirection = iota // y from x
+	ConvBackwardData                      // dx from dy
+)
+
+// depth and width are the inner dimension and the columns of the products of
+// direction d.
+func (d ConvDirection) depthWidth(s Conv2dShape) (depth, width int) {
+	if d == ConvForward {
+		return s.C, s.OC
+	}
+	return s.OC, s.C
+}
+
+// PackedConv2dLen returns how many elements the packed weights of a convolution
+// take. It depends on C, OC, KH, KW and the current level only.
+func PackedConv2dLen(s Conv2dShape, d ConvDirection) int {
+	depth, width := d.depthWidth(s)
+	nr := brgemmOf[float32]().nr
+	return (width + nr - 1) / nr * nr * depth * s.KH * s.KW
+}
+
+// PackConv2d copies weights [OC,C,KH,KW] into the order in which the
+// micro-kernels of the current level read them for direction d: panels of nr
+// columns, [panel][kh][kw][depth][nr], the last one filled up with zeros.
+func PackConv2d(dst, w []float32, s Conv2dShape, d ConvDirection) {
+	checkConv2d("PackConv2d", s, sliceLength{"w", len(w), s.weightLen()}, sliceLength{"dst", len(dst), PackedConv2dLen(s, d)})
+	nr, taps := brgemmOf[float32]().nr, s.KH*s.KW
+	depth, width := d.depthWidth(s)
+	// Strides of the weights along depth and width.
+	depthStride, widthStride := taps, s.C*taps
+	if d == ConvBackwardData {
+		depthStride, widthStride = widthStride, depthStride
+	}
+	parts := packParts(depth, taps*nr)
+	panels := (width + nr - 1) / nr
+	Parallel(panels*parts, func(task int) {
+		p, part := task/parts, split(depth, parts, task%parts)
+		panel := dst[p*taps*depth*nr : (p+1)*taps*depth*nr]
+		cols := min(nr, width-p*nr)
+		for t := range taps {
+			for k := part.from; k < part.to; k++ {
+				row := panel[(t*depth+k)*nr : (t*depth+k+1)*nr]
+				from := w[k*depthStride+p*nr*widthStride+t:]
+				for j := range cols {
+					row[j] = from[j*widthStride]
+				}
+				clear(row[cols:])
+			}
+		}
+	})
+}
+
+// packParts cuts the depth of a panel so that a task moves about 64 KiB.
+func packParts(depth, rowElements int) int {
+	return min(max(depth*rowElements/(1<<14), 1), depth)
+}
