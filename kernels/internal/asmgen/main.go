@@ -52,5 +52,5 @@ type file struct {
 
 // files lists everything that is generated.
 func files() []file {
-	return brgemmFiles()
+	return append(brgemmFiles(), peakFiles()...)
 }
