@@ -3,6 +3,8 @@ package figures
 import (
 	"math"
 	"math/rand/v2"
+
+	"github.com/deepuncertainty/ddu/uncertainty"
 )
 
 // Data like that of real runs.
@@ -43,13 +45,20 @@ func entropies(seed uint64, n int, spread float64) []float64 {
 // calibration has confidences whose accuracy is confidence minus over.
 func calibration(label string, n int, over float64) Calibration {
 	r := rand.New(rand.NewPCG(7, 1))
-	c := Calibration{Label: label, ECE: math.Abs(over)}
-	for range n {
-		p := 1 - 0.7*math.Pow(r.Float64(), 3)
-		c.Confidence = append(c.Confidence, p)
-		c.Correct = append(c.Correct, r.Float64() < p-over)
+	var probabilities []float64
+	labels := make([]int, n)
+	for i := range labels {
+		p := 1 - 0.5*math.Pow(r.Float64(), 3)
+		probabilities = append(probabilities, p, 1-p)
+		if r.Float64() > p-over {
+			labels[i] = 1
+		}
 	}
-	return c
+	diagram, err := uncertainty.Reliability(uncertainty.NewMatrix(n, 2, probabilities), labels, ReliabilityBins)
+	if err != nil {
+		panic(err)
+	}
+	return Calibration{label, diagram.ECE(), diagram}
 }
 
 // far is the log density of images far away: thousands of nats down.

@@ -10,6 +10,8 @@ import (
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
+
+	"github.com/deepuncertainty/ddu/uncertainty"
 )
 
 func labels(t niceTicks, low, high float64) string {
@@ -117,19 +119,6 @@ func TestROCPointsHaveTheRightArea(t *testing.T) {
 	}
 }
 
-func TestCalibrationBins(t *testing.T) {
-	c := Calibration{Confidence: []float64{0, 0.04, 0.040001, 0.5, 1, 1}, Correct: []bool{false, true, true, false, true, false}}
-	bins, err := c.bins()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, want := range map[int]bin{0: {2, 1, 0.04}, 1: {1, 1, 0.040001}, 12: {1, 0, 0.5}, 24: {2, 1, 2}} {
-		if bins[i] != want {
-			t.Errorf("bin %d is %+v, want %+v", i, bins[i], want)
-		}
-	}
-}
-
 // A range that is a point, infinite densities and a long title must still draw.
 func TestOddInputsDraw(t *testing.T) {
 	same := Sample{"same", []float64{5, 5, 5}}
@@ -204,13 +193,15 @@ func TestBadInputIsAnError(t *testing.T) {
 		"no values":    {func() (*Figure, error) { return EntropyHistogram("x", 10, Sample{Label: "none"}) }, "none has no values"},
 		"all infinite": {func() (*Figure, error) { return DensityHistogram("x", Sample{"inf", []float64{math.Inf(-1)}}, ok) }, "inf has no finite values"},
 		"no detectors": {func() (*Figure, error) { return ROC("x", nil) }, "no detectors"},
-		"NaN score":    {func() (*Figure, error) { return ROC("x", []Detector{{"a", "A", []float64{nan}, []float64{1}, 1}}) }, "ROC of A: a score is NaN"},
-		"no scores":    {func() (*Figure, error) { return ROC("x", []Detector{{Label: "A"}}) }, "0 scores in"},
+		"NaN score":    {func() (*Figure, error) { return ROC("x", []Detector{{"a", "A", []float64{nan}, []float64{1}, 1}}) }, "ROC of A: negative score 0 is NaN"},
+		"no scores":    {func() (*Figure, error) { return ROC("x", []Detector{{Label: "A"}}) }, "ROC of A: no positive scores"},
 		"no panels":    {func() (*Figure, error) { return Reliability("x") }, "nothing to draw"},
-		"lengths":      {func() (*Figure, error) { return Reliability("x", Calibration{Label: "a", Confidence: []float64{1}}) }, "1 confidences and 0 outcomes"},
-		"no probability": {func() (*Figure, error) {
-			return Reliability("x", Calibration{Label: "a", Confidence: []float64{1.5}, Correct: []bool{true}})
-		}, "confidence 0 is 1.5"},
+		"empty bins": {func() (*Figure, error) {
+			return Reliability("x", Calibration{"a", 0, make(uncertainty.ReliabilityDiagram, 5)})
+		}, "a: no images"},
+		"no fraction": {func() (*Figure, error) {
+			return Reliability("x", Calibration{"a", 0, uncertainty.ReliabilityDiagram{{Low: 0, High: 1, Count: 1, Accuracy: nan}}})
+		}, "a: bin 0 has accuracy NaN"},
 	} {
 		if f, err := test.draw(); err == nil || f != nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: error is %v, want %s", name, err, test.want)

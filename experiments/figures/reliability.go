@@ -1,62 +1,58 @@
 package figures
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/deepuncertainty/ddu/uncertainty"
 )
 
-// Calibration is what a reliability diagram shows: for every image the largest
-// softmax probability, and whether the class was right.
+// ReliabilityBins is how many bins a reliability diagram has, as published. The
+// calibration error beside it is over uncertainty.DefaultBins.
+const ReliabilityBins = 25
+
+// Calibration is one panel of a reliability diagram.
 type Calibration struct {
-	Label      string // "Before temperature scaling"
-	ECE        float64
-	Confidence []float64
-	Correct    []bool
+	Label   string // "Before temperature scaling"
+	ECE     float64
+	Diagram uncertainty.ReliabilityDiagram
 }
 
-const reliabilityBins = 25
-
-// Reliability draws accuracy against confidence in 25 equal bins (lo, hi], a
-// panel for each calibration, and below how many images are in each bin.
+// Reliability draws accuracy against confidence, a panel for each calibration,
+// and below how many images are in each bin.
 func Reliability(title string, panels ...Calibration) (*Figure, error) {
-	f := &Figure{title: title, rows: []panelRow{{height: 3.6 * vg.Inch}, {height: 1.25 * vg.Inch}}}
 	if len(panels) == 0 {
-		return nil, fmt.Errorf("reliability diagram: nothing to draw")
+		return nil, errors.New("reliability diagram: nothing to draw")
 	}
+	f := &Figure{title: title, rows: []panelRow{{height: 3.6 * vg.Inch}, {height: 1.25 * vg.Inch}}}
 	var tallest float64
 	for _, c := range panels {
-		bins, err := c.bins()
+		shares, err := c.shares()
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("reliability diagram: %s: %w", c.Label, err)
 		}
-		label := ""
-		if len(f.rows[0].panels) == 0 {
-			label = "Accuracy in the bin"
+		for _, s := range shares.heights {
+			tallest = math.Max(tallest, s)
 		}
-		p := newPlot("", label)
+		accuracyLabel, imagesLabel := "Accuracy in the bin", "Images (%)"
+		if len(f.rows[0].panels) > 0 {
+			accuracyLabel, imagesLabel = "", ""
+		}
+		p := newPlot("", accuracyLabel)
 		p.Title.Text = fmt.Sprintf("%s: ECE %.2f %%", c.Label, 100*c.ECE)
 		p.Title.TextStyle = textStyle(labelSize, ink)
 		p.Title.TextStyle.XAlign, p.Title.TextStyle.YAlign = draw.XCenter, draw.YTop
-		p.Title.Padding = 0
 		p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, 1, 0, 1
-		p.Add(gapBars(bins), diagonal(dashed(ink)))
+		p.Add(gapBars(c.Diagram), diagonal(dashed(ink)))
 		f.rows[0].panels = append(f.rows[0].panels, p)
 
-		if label != "" {
-			label = "Images (%)"
-		}
-		n := newPlot("Confidence (largest softmax probability)", label)
-		n.Y.Tick.Marker = niceTicks{scale: 100}
-		shares := make([]float64, len(bins))
-		for i, b := range bins {
-			shares[i] = float64(b.images) / float64(len(c.Confidence))
-			tallest = math.Max(tallest, shares[i])
-		}
-		n.Add(bars{edges: equalEdges(0, 1, reliabilityBins), heights: shares, color: grey})
+		n := newPlot("Confidence (largest softmax probability)", imagesLabel)
+		n.Add(shares)
 		n.X.Min, n.X.Max, n.Y.Min = 0, 1, 0
 		f.rows[1].panels = append(f.rows[1].panels, n)
 	}
@@ -73,54 +69,45 @@ func Reliability(title string, panels ...Calibration) (*Figure, error) {
 	return f, nil
 }
 
-// bin gathers the images whose confidence lies in one interval.
-type bin struct {
-	images, correct int
-	confidence      float64 // sum
-}
-
-func (c Calibration) bins() ([]bin, error) {
-	if len(c.Confidence) == 0 || len(c.Confidence) != len(c.Correct) {
-		return nil, fmt.Errorf("reliability diagram %q: %d confidences and %d outcomes, want the same number and some", c.Label, len(c.Confidence), len(c.Correct))
-	}
-	bins := make([]bin, reliabilityBins)
-	for i, p := range c.Confidence {
-		if !(p >= 0 && p <= 1+1e-6) {
-			return nil, fmt.Errorf("reliability diagram %q: confidence %d is %v, want a probability", c.Label, i, p)
+// shares is the part of the images that each bin holds.
+func (c Calibration) shares() (bars, error) {
+	b := bars{edges: []float64{0}, color: grey}
+	images := 0
+	for i, bin := range c.Diagram {
+		if bin.Count > 0 && !(bin.Accuracy >= 0 && bin.Accuracy <= 1 && bin.Confidence >= 0 && bin.Confidence <= 1+1e-6) {
+			return b, fmt.Errorf("bin %d has accuracy %v and confidence %v, want fractions", i, bin.Accuracy, bin.Confidence)
 		}
-		b := &bins[min(max(int(math.Ceil(p*reliabilityBins))-1, 0), reliabilityBins-1)]
-		b.images++
-		b.confidence += p
-		if c.Correct[i] {
-			b.correct++
-		}
+		images += bin.Count
 	}
-	return bins, nil
+	if images == 0 {
+		return b, errors.New("no images")
+	}
+	for _, bin := range c.Diagram {
+		b.edges = append(b.edges, bin.High)
+		b.heights = append(b.heights, float64(bin.Count)/float64(images))
+	}
+	return b, nil
 }
 
 // gapBars draws the accuracy of each bin and, in another colour, how far the
 // mean confidence is off.
-type gapBars []bin
+type gapBars uncertainty.ReliabilityDiagram
 
 // Plot implements plot.Plotter.
 func (g gapBars) Plot(c draw.Canvas, p *plot.Plot) {
+	const apart = 0.8 // points between a bar and its bin's edge
 	x, y := p.Transforms(&c)
-	for i, b := range g {
-		if b.images == 0 {
+	for _, b := range g {
+		if b.Count == 0 {
 			continue
 		}
-		x0, x1 := x(float64(i)/reliabilityBins)+0.8, x(float64(i+1)/reliabilityBins)-0.8
-		accuracy := float64(b.correct) / float64(b.images)
-		confidence := b.confidence / float64(b.images)
-		c.FillPolygon(blue, rectangle(x0, y(0), x1, y(accuracy)))
+		x0, x1 := x(b.Low)+apart, x(b.High)-apart
+		c.FillPolygon(blue, rectangle(x0, y(0), x1, y(math.Min(b.Accuracy, b.Confidence))))
 		gap := orange
-		low, high := y(accuracy), y(confidence)
-		if confidence < accuracy {
+		if b.Confidence < b.Accuracy {
 			gap = green
-			low, high = high, low
-			c.FillPolygon(rgb(0xffffff), rectangle(x0, low, x1, high))
 		}
-		box := rectangle(x0, low, x1, high)
+		box := rectangle(x0, y(b.Accuracy), x1, y(b.Confidence))
 		c.FillPolygon(translucent(gap, barAlpha), box)
 		c.StrokeLines(stroke(gap, axisWidth), append(box, box[0]))
 	}

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"image/color"
-	"math"
-	"slices"
 
 	"gonum.org/v1/plot"
+
+	"github.com/deepuncertainty/ddu/uncertainty"
 )
 
 // Detector is one score for telling images out of distribution: higher means
@@ -50,40 +50,17 @@ func ROC(title string, detectors []Detector) (*Figure, error) {
 	return f, nil
 }
 
-// rocPoints walks the thresholds from high to low; equal scores are one step,
-// which draws ties as a slope. Points that a reader could not tell apart are
-// left out.
+// rocPoints leaves out points that a reader could not tell apart.
 func rocPoints(in, out []float64) ([]point, error) {
-	if len(in) == 0 || len(out) == 0 {
-		return nil, fmt.Errorf("%d scores in and %d out of distribution, want some of both", len(in), len(out))
-	}
-	a, b := slices.Clone(in), slices.Clone(out)
-	for _, s := range [][]float64{a, b} {
-		if slices.ContainsFunc(s, math.IsNaN) {
-			return nil, errors.New("a score is NaN")
-		}
-		slices.Sort(s)
-		slices.Reverse(s)
+	all, err := uncertainty.ROC(out, in)
+	if err != nil {
+		return nil, err
 	}
 	const near = 1e-4
 	points := []point{{0, 0}}
-	for i, j := 0, 0; i < len(a) || j < len(b); {
-		threshold := math.Inf(-1)
-		if i < len(a) {
-			threshold = a[i]
-		}
-		if j < len(b) {
-			threshold = math.Max(threshold, b[j])
-		}
-		for i < len(a) && a[i] == threshold {
-			i++
-		}
-		for j < len(b) && b[j] == threshold {
-			j++
-		}
-		next, last := point{float64(i) / float64(len(a)), float64(j) / float64(len(b))}, points[len(points)-1]
-		if next.x-last.x >= near || next.y-last.y >= near {
-			points = append(points, next)
+	for _, p := range all {
+		if last := points[len(points)-1]; p.FPR-last.x >= near || p.TPR-last.y >= near {
+			points = append(points, point{p.FPR, p.TPR})
 		}
 	}
 	return append(points, point{1, 1}), nil
