@@ -167,10 +167,10 @@ func TestPeakMemory(t *testing.T) {
 	// Backward reads, per block, the block's input, both normalised results,
 	// one convolution's output and the dropped-out result: 5; besides the first
 	// convolution's output and the last normalised result. On top come three
-	// gradients, and for each convolution its scaled weight, u and v; half an
-	// activation is left for vectors.
+	// gradients, and for each convolution its scaled weight, u and v; one
+	// activation is left for packed weights and vectors.
 	const perConv = 4 * (tinyChannels*tinyChannels*9 + 2*tinyChannels*8*8)
-	allowed := 5*tinyBlocks + 1 + 3 + (2*tinyBlocks+1)*perConv/activation + 0.5
+	allowed := 5*tinyBlocks + 1 + 3 + (2*tinyBlocks+1)*perConv/activation + 1
 	if got := peak(true); got > allowed {
 		t.Errorf("%.1f activations of memory with Release, want at most %.1f", got, allowed)
 	}
@@ -241,8 +241,10 @@ func TestEvaluationWithPool(t *testing.T) {
 	if !slices.Equal(logits.Value.Float32s(), want.Value.Float32s()) {
 		t.Error("the pool changes the result")
 	}
-	activation := 16 * tinyChannels * 8 * 8 * 4
-	if s := pool.Stats(); s.Bytes > int64(4*activation+activation/2) {
+	// Three are alive together. The weights, here almost as large, take another
+	// three; keeping everything would take 25.
+	activation := int64(16 * tinyChannels * 8 * 8 * 4)
+	if s := pool.Stats(); s.Bytes > 6*activation {
 		t.Errorf("evaluation took %d bytes, an activation has %d", s.Bytes, activation)
 	}
 	ctx := &Context{Pool: pool}
