@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 
 	"github.com/deepuncertainty/ddu/kernels"
 )
@@ -20,7 +21,8 @@ func jitter(i int) float64 {
 	case 1:
 		return 0x1p-1022
 	}
-	return math.Pow10(i - 2 - 308)
+	v, _ := strconv.ParseFloat("1e"+strconv.Itoa(i-2-308), 64) // exact; math.Pow10 is not
+	return v
 }
 
 // factorWithJitter finds the first rung at which all classes factorise. Each
