@@ -78,42 +78,47 @@ func (s symlog) Normalize(low, high, x float64) float64 {
 	return (s.forward(x) - a) / (b - a)
 }
 
-// Ticks are zero and both signs of the powers of ten from the threshold on.
-// Those whose labels would touch one nearer to zero have none.
+// Ticks are zero and both signs of the powers of ten from the threshold on, on
+// short axes of 2 and 5 times them too. Those whose labels would touch one
+// nearer to zero have none; the other multiples are small ticks.
 func (s symlog) Ticks(low, high float64) []plot.Tick {
 	const apart = 0.11 // of the axis
 	first := math.Pow(10, math.Ceil(math.Log10(s.threshold)-1e-9))
 	reach := math.Max(math.Abs(low), math.Abs(high))
+	inLabels := func(m int) bool { return m == 1 || reach < 30*first && (m == 2 || m == 5) }
 	var ticks []plot.Tick
 	if low <= 0 && high >= 0 {
 		ticks = append(ticks, plot.Tick{Value: 0, Label: "0"})
 	}
 	for _, sign := range []float64{-1, 1} {
 		labelled := s.Normalize(low, high, 0)
-		for v := first; v <= reach; v *= 10 {
-			at := s.Normalize(low, high, sign*v)
-			if at < 0 || at > 1 {
-				continue
+		for power := first; power <= reach; power *= 10 {
+			for m := 1; m <= 9; m++ {
+				tick := plot.Tick{Value: sign * float64(m) * power}
+				at := s.Normalize(low, high, tick.Value)
+				if at < 0 || at > 1 || m > 1 && reach > 1e4*first {
+					continue
+				}
+				if inLabels(m) && math.Abs(at-labelled) >= apart {
+					tick.Label, labelled = formatPower(tick.Value), at
+				}
+				ticks = append(ticks, tick)
 			}
-			tick := plot.Tick{Value: sign * v}
-			if math.Abs(at-labelled) >= apart {
-				tick.Label, labelled = formatPower(sign*v), at
-			}
-			ticks = append(ticks, tick)
 		}
 	}
 	return ticks
 }
 
-// formatPower writes ± a power of ten, large ones as 1e10: the font has no
-// superscript zero.
+// formatPower writes a power of ten, or a small multiple of one: the large ones
+// as 1e10, since the font has no superscript zero.
 func formatPower(v float64) string {
-	exponent := int(math.Round(math.Log10(math.Abs(v))))
-	switch {
-	case exponent < 6:
+	exponent := int(math.Floor(math.Log10(math.Abs(v)) + 1e-9))
+	if exponent < 6 {
 		return formatTick(v, 0)
-	case v < 0:
-		return fmt.Sprintf("−1e%d", exponent)
 	}
-	return fmt.Sprintf("1e%d", exponent)
+	sign := ""
+	if v < 0 {
+		sign = "−"
+	}
+	return fmt.Sprintf("%s%.0fe%d", sign, math.Abs(v)/math.Pow(10, float64(exponent)), exponent)
 }
