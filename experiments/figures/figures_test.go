@@ -9,11 +9,15 @@ import (
 )
 
 // Every figure is a PNG of a sensible size, the same bytes each time. With
-// DDU_FIGURES set the pictures are kept in that folder, to look at.
+// DDU_FIGURES set the pictures are kept in that folder, to look at. Rasterising
+// is slow under the race detector: -short draws one of each layout.
 func TestFigures(t *testing.T) {
 	keep := os.Getenv("DDU_FIGURES")
 	for _, e := range examples() {
 		t.Run(e.name, func(t *testing.T) {
+			if testing.Short() && e.name != "density_far" && e.name != "reliability" {
+				t.Skip("drawn without -short")
+			}
 			draw := func() []byte {
 				f, err := e.make()
 				if err != nil {
