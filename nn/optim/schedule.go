@@ -94,11 +94,8 @@ func oneCycleRate(o *ScheduleOptions, step int) float64 {
 	top, last := rise*float64(o.Steps)-1, float64(o.Steps-1)
 	anneal := func(from, to, done float64) float64 { return to + (from-to)*(1+math.Cos(math.Pi*done))/2 }
 	at := float64(step)
-	switch {
-	case top > 0 && at <= top:
+	if top > 0 && at <= top {
 		return anneal(initial, o.LearningRate, at/top)
-	case last <= top: // a run too short to fall
-		return o.LearningRate
 	}
 	return anneal(o.LearningRate, initial/finalDivisor, (at-top)/(last-top))
 }
