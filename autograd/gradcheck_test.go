@@ -285,11 +285,16 @@ func TestEveryOpHasARuleAndACase(t *testing.T) {
 	}
 }
 
-// forEachCase runs f for every case, once per instruction-set level.
+// forEachCase runs f for every case, once per instruction-set level; short: only
+// at the level in use.
 func forEachCase(t *testing.T, f func(t *testing.T, op Op, c gradCase)) {
 	old := kernels.CurrentLevel()
 	defer func() { _ = kernels.SetLevel(old) }()
-	for _, l := range kernels.Levels() {
+	levels := kernels.Levels()
+	if testing.Short() {
+		levels = []kernels.Level{old}
+	}
+	for _, l := range levels {
 		if err := kernels.SetLevel(l); err != nil {
 			t.Fatal(err)
 		}
