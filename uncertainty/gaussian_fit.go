@@ -25,7 +25,7 @@ type GaussianFit struct {
 // classes-1.
 func NewGaussianFit(classes, dim int) (*GaussianFit, error) {
 	if classes < 1 || dim < 1 {
-		return nil, fmt.Errorf("Gaussian fit of %d classes with %d features: want at least 1 of each", classes, dim)
+		return nil, fmt.Errorf("a Gaussian fit of %d classes with %d features: want at least 1 of each", classes, dim)
 	}
 	return &GaussianFit{dim: dim, classes: make([]moments, classes)}, nil
 }

@@ -37,11 +37,11 @@ func MaxSoftmax(logits Matrix) ([]float64, error) {
 		return nil, err
 	}
 	return logits.perRow(func(row []float64) float64 {
-		_, largest := argmax(row)
+		largest, rest := sumExp(row)
 		if math.IsInf(largest, -1) {
 			return 1 / float64(len(row))
 		}
-		return math.Exp(largest - logSumExpRow(row))
+		return 1 / (1 + rest)
 	}), nil
 }
 
@@ -77,17 +77,25 @@ func ScaleLogits(logits Matrix, temperature float64) (Matrix, error) {
 	return scaled, nil
 }
 
-// logSumExpRow subtracts the largest element first; all -Inf gives -Inf.
-func logSumExpRow(row []float64) float64 {
-	_, largest := argmax(row)
+// sumExp returns the largest element and the sum of exp(v - largest) over all
+// elements but that one. Sums relative to the largest neither overflow nor lose
+// digits to its size; leaving its own 1 out keeps the digits of a small rest.
+func sumExp(row []float64) (largest, rest float64) {
+	top, largest := argmax(row)
 	if math.IsInf(largest, -1) {
-		return largest
+		return largest, 0
 	}
-	var sum float64
-	for _, v := range row {
-		sum += math.Exp(v - largest)
+	for j, v := range row {
+		if j != top {
+			rest += math.Exp(v - largest)
+		}
 	}
-	return largest + math.Log(sum)
+	return largest, rest
+}
+
+func logSumExpRow(row []float64) float64 {
+	largest, rest := sumExp(row)
+	return largest + math.Log1p(rest)
 }
 
 func softmaxRow(dst, row []float64) {
@@ -108,20 +116,21 @@ func softmaxRow(dst, row []float64) {
 	}
 }
 
-// softmaxEntropyRow is -sum_k p_k log p_k with log p from the logits, which
-// stays exact where p underflows.
+// softmaxEntropyRow is -sum_k p_k log p_k = log Z - sum_k exp(d_k) d_k / Z, with
+// d_k = z_k - max z and Z = sum_k exp(d_k). Both terms are positive: the entropy
+// of a nearly certain row keeps its digits, and with them its rank.
 func softmaxEntropyRow(row []float64) float64 {
-	lse := logSumExpRow(row)
-	if math.IsInf(lse, -1) {
+	largest, rest := sumExp(row)
+	if math.IsInf(largest, -1) {
 		return math.Log(float64(len(row)))
 	}
-	var h float64
+	var sum float64
 	for _, v := range row {
-		if logp := v - lse; !math.IsInf(logp, -1) {
-			h -= math.Exp(logp) * logp
+		if d := v - largest; !math.IsInf(d, -1) {
+			sum -= math.Exp(d) * d
 		}
 	}
-	return math.Max(h, 0) // rounding of log p can leave a tiny negative
+	return math.Log1p(rest) + sum/(1+rest)
 }
 
 // argmax returns the first largest element.

@@ -71,21 +71,21 @@ func FitTemperature(logits Matrix, labels []int) (Temperature, error) {
 		}
 	}
 	s := 0.0
-	for range 200 {
+	for range 100 { // bisection alone would need 50
 		slope, curvature := scaledSlope(logits, labels, s)
 		if slope < 0 {
 			lo = s
 		} else {
 			hi = s
 		}
-		next := s - slope/curvature
-		if !(curvature > 0) || next <= lo || next >= hi {
-			next = lo + (hi-lo)/2
-		}
-		step := math.Abs(next - s)
-		s = next
-		if slope == 0 || step <= 1e-12 {
-			break
+		step := -slope / curvature
+		switch inside := curvature > 0 && lo < s+step && s+step < hi; {
+		case curvature > 0 && math.Abs(step) <= 1e-12: // the minimum, to rounding
+			return at(math.Exp(s)), nil
+		case inside:
+			s += step
+		default:
+			s = lo + (hi-lo)/2
 		}
 	}
 	return at(math.Exp(s)), nil
@@ -100,15 +100,15 @@ func checkScaling(logits Matrix, labels []int) error {
 }
 
 func scaledNLL(logits Matrix, labels []int, t float64) float64 {
-	scale := func(v float64) float64 { return v / t }
 	sum := logits.sumRows(func(i int, row []float64) float64 {
-		_, largest := argmax(row)
-		largest = scale(largest)
-		var z float64
-		for _, v := range row {
-			z += math.Exp(scale(v) - largest)
+		top, largest := argmax(row)
+		var rest float64
+		for k, v := range row {
+			if k != top {
+				rest += math.Exp((v - largest) / t)
+			}
 		}
-		return math.Log(z) + (largest - scale(row[labels[i]]))
+		return math.Log1p(rest) + (largest-row[labels[i]])/t
 	})
 	return sum / float64(logits.rows)
 }
