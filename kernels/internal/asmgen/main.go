@@ -52,5 +52,5 @@ type file struct {
 
 // files lists everything that is generated.
 func files() []file {
-	return append(brgemmFiles(), peakFiles()...)
+	return append(append(brgemmFiles(), peakFiles()...), vectorFiles()...)
 }
