@@ -31,6 +31,7 @@ func newObserver(w io.Writer, quiet bool) (experiments.Observer, func()) {
 type lineObserver struct{ w io.Writer }
 
 func (o *lineObserver) Phase(name string)          { fmt.Fprintln(o.w, name) }
+func (o *lineObserver) Note(text string)           { fmt.Fprintln(o.w, "note: "+text) }
 func (o *lineObserver) Batch(experiments.Progress) {}
 func (o *lineObserver) Epoch(m experiments.EpochMetrics) {
 	fmt.Fprintln(o.w, epochLine(m))
@@ -56,6 +57,11 @@ type barObserver struct {
 func (o *barObserver) Phase(name string) {
 	o.finishBar()
 	o.phase = name
+}
+
+func (o *barObserver) Note(text string) {
+	o.finishBar()
+	fmt.Fprintln(o.progress, "note: "+text)
 }
 
 func (o *barObserver) Batch(p experiments.Progress) {

@@ -1,0 +1,147 @@
+// Package experiments runs experiments: it trains the networks that a
+// config.Config describes, fits their feature densities, scores the test sets
+// and writes a run folder with everything that came out.
+package experiments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/deepuncertainty/ddu/experiments/config"
+	"github.com/deepuncertainty/ddu/experiments/report"
+	"github.com/deepuncertainty/ddu/kernels"
+)
+
+// Options say where and how to run.
+type Options struct {
+	Folder   Folder
+	Resume   bool     // go on with the run in Folder instead of starting one
+	Observer Observer // nil: nobody
+}
+
+// Summary is what a finished run comes to.
+type Summary struct {
+	Folder  Folder       `json:"folder"`
+	Dataset string       `json:"dataset"`
+	Rows    []report.Row `json:"rows"`
+	Results []string     `json:"results"` // files in Folder
+}
+
+// Text is the table of the summary for a terminal.
+func (s *Summary) Text() string { return report.Text(s.Dataset, s.Rows) }
+
+// Run runs an experiment to its end. When ctx is done it stops after the batch
+// in hand with ctx's error; the checkpoints of the epochs before are whole, and
+// Resume goes on from the last one to the same bits.
+func Run(ctx context.Context, cfg *config.Config, o Options) (*Summary, error) {
+	if o.Observer == nil {
+		o.Observer = silent{}
+	}
+	if err := useEngine(cfg); err != nil {
+		return nil, err
+	}
+	sets, err := openSets(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := buildNetwork(cfg, sets.train, cfg.Seed); err != nil {
+		return nil, err
+	}
+	if err := prepareFolder(cfg, o); err != nil {
+		return nil, err
+	}
+	var runs []*report.Run
+	for r := range cfg.Runs.Count {
+		members := make([]report.Member, cfg.Runs.Ensemble)
+		for m := range members {
+			e := newMember(cfg, sets, o, r, m)
+			if members[m], err = e.run(ctx); err != nil {
+				return nil, err
+			}
+		}
+		run, err := report.Evaluate(members, report.Options{Methods: cfg.Eval.Methods, GridTemperature: cfg.Eval.Temperature == "grid"})
+		if err != nil {
+			return nil, err
+		}
+		warnOfTemperatures(o.Observer, run)
+		runs = append(runs, run)
+	}
+	return write(cfg, o.Folder, runs)
+}
+
+// useEngine sets level and threads as the configuration says.
+func useEngine(cfg *config.Config) error {
+	if err := kernels.EnvironmentError(); err != nil {
+		return err
+	}
+	if cfg.ISA != "auto" {
+		level, err := kernels.ParseLevel(cfg.ISA)
+		if err == nil {
+			err = kernels.SetLevel(level)
+		}
+		if err != nil {
+			return cfg.At("isa", err)
+		}
+	}
+	if cfg.Threads != 0 {
+		return cfg.At("threads", kernels.SetThreads(cfg.Threads))
+	}
+	return nil
+}
+
+const configFile = "config.toml"
+
+// prepareFolder starts the run folder, or checks that the run in it is this one.
+func prepareFolder(cfg *config.Config, o Options) error {
+	if o.Resume {
+		return checkResume(cfg, o.Folder)
+	}
+	if err := o.Folder.create(); err != nil {
+		return err
+	}
+	resolved, err := cfg.Resolved()
+	if err != nil {
+		return err
+	}
+	return writeBytes(o.Folder.path(configFile), resolved)
+}
+
+// checkResume refuses to go on with other settings than the run began with,
+// other than those that do not affect its results.
+func checkResume(cfg *config.Config, f Folder) error {
+	before, err := LoadRun(f)
+	if err != nil {
+		return fmt.Errorf("resume: %w", err)
+	}
+	// Neither changes a bit of the results.
+	before.Threads, before.Data.Root = cfg.Threads, cfg.Data.Root
+	if changed := config.Changed(before, cfg); len(changed) > 0 {
+		return fmt.Errorf("resume: the run in %s has other settings: %s; use those, or start a run in another folder", f, strings.Join(changed, "; "))
+	}
+	return nil
+}
+
+// LoadRun reads the configuration of the run in a folder.
+func LoadRun(f Folder) (*config.Config, error) {
+	path := f.path(configFile)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%s holds no run: there is no %s in it", f, configFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return config.Parse(path, data)
+}
+
+// warnOfTemperatures tells when a temperature ran into its limit.
+func warnOfTemperatures(o Observer, run *report.Run) {
+	for i, t := range run.Temperatures {
+		if t.AtLimit {
+			o.Note(fmt.Sprintf("the temperature of network %d is at its limit, %.4g: its logits say little about its accuracy", i+1, t.T))
+		}
+	}
+}
