@@ -20,7 +20,7 @@ type Density struct {
 	logPriors []float64 // [C]
 	logNorms  []float64 // [C], log pi_c - sum_j log L_jj - D/2 log 2 pi
 	report    []ClassFit
-	chunks    sync.Pool // *[]float64, chunkRows*D
+	chunks    sync.Pool // *[]float64, up to chunkRows rows
 }
 
 // NewDensity builds a density from its parameters, such as those that Means,
@@ -86,7 +86,7 @@ func (d *Density) ClassLogDensities(features Matrix) (Matrix, error) {
 	out := newDense(features.rows, d.Classes())
 	chunks := (features.rows + chunkRows - 1) / chunkRows
 	kernels.Parallel(chunks*d.Classes(), func(task int) {
-		chunk, c := task/d.Classes(), task%d.Classes()
+		c, chunk := task/chunks, task%chunks // a factor stays in the cache for all chunks
 		d.scoreChunk(out, features, c, chunk*chunkRows, min((chunk+1)*chunkRows, features.rows))
 	})
 	return out, nil
@@ -130,23 +130,24 @@ const chunkRows = 512
 // log N = -|y|^2/2 - sum log L_jj - D/2 log 2 pi.
 func (d *Density) scoreChunk(out, features Matrix, c, lo, hi int) {
 	n := d.Dim()
+	ld := chunkStride(n)
 	chunk, _ := d.chunks.Get().(*[]float64)
-	if chunk == nil || len(*chunk) < (hi-lo)*n {
-		fresh := make([]float64, (hi-lo)*n)
+	if chunk == nil || len(*chunk) < (hi-lo)*ld {
+		fresh := make([]float64, (hi-lo)*ld)
 		chunk = &fresh
 	}
 	defer d.chunks.Put(chunk)
 	y, mean := *chunk, d.means.row(c, nil)
 	for i := lo; i < hi; i++ {
-		dst := y[(i-lo)*n : (i-lo+1)*n]
+		dst := y[(i-lo)*ld : (i-lo)*ld+n]
 		for j, v := range features.row(i, dst) {
 			dst[j] = v - mean[j]
 		}
 	}
-	solveNegated(d.factors[c].f64, n, n, y, hi-lo, n)
+	solveNegated(d.factors[c].f64, n, n, y, hi-lo, ld)
 	for i := lo; i < hi; i++ {
 		var square float64
-		for _, v := range y[(i-lo)*n : (i-lo+1)*n] {
+		for _, v := range y[(i-lo)*ld : (i-lo)*ld+n] {
 			square += v * v
 		}
 		if math.IsNaN(square) { // Inf - Inf inside the solve: the features are finite
@@ -155,6 +156,10 @@ func (d *Density) scoreChunk(out, features Matrix, c, lo, hi int) {
 		out.f64[i*out.cols+c] = d.logNorms[c] - square/2
 	}
 }
+
+// chunkStride rounds a row up to an odd number of cache lines: rows a power of
+// two apart would fall into the same few sets of the cache.
+func chunkStride(n int) int { return ((n+7)/8 | 1) * 8 }
 
 func checkFactor(l Matrix, class, dim int) error {
 	what := fmt.Sprintf("factor of class %d", class)
