@@ -16,7 +16,7 @@ import (
 
 // A checkpoint is a folder checkpoint/epoch-N with all that training needs to
 // go on to the same bits. It is written under another name and renamed when it
-// is whole; then the one before is removed.
+// is whole; then those before are removed.
 const (
 	modelFile     = "model.safetensors"
 	optimizerFile = "optimizer.safetensors"
@@ -48,6 +48,11 @@ func (t *trainer) save() error {
 		os.RemoveAll(temp)
 		return err
 	}
+	// The log comes first: a restart drops what is in it beyond the checkpoint,
+	// but could not make up what is missing.
+	if err := t.logEpoch(); err != nil {
+		return err
+	}
 	target := filepath.Join(root, checkpointName(epoch))
 	if err := os.RemoveAll(target); err != nil {
 		return err
@@ -55,11 +60,22 @@ func (t *trainer) save() error {
 	if err := os.Rename(temp, target); err != nil {
 		return err
 	}
-	if err := t.logEpoch(); err != nil {
+	return t.removeCheckpointsBefore(epoch)
+}
+
+// removeCheckpointsBefore removes older checkpoints: one, or more after a stop
+// between renaming and removing.
+func (t *trainer) removeCheckpointsBefore(epoch int) error {
+	epochs, err := checkpoints(t.folder)
+	if err != nil {
 		return err
 	}
-	if epoch > 1 {
-		return os.RemoveAll(filepath.Join(root, checkpointName(epoch-1)))
+	for _, e := range epochs {
+		if e < epoch {
+			if err := os.RemoveAll(t.folder.path("checkpoint", checkpointName(e))); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -84,8 +100,11 @@ func (t *trainer) write(dir string) error {
 // log agree with it: a stop may have fallen between the two.
 func (t *trainer) restore() error {
 	dir, err := newestCheckpoint(t.folder)
-	if dir == "" || err != nil {
+	if err != nil {
 		return err
+	}
+	if dir == "" {
+		return t.rewriteLog()
 	}
 	fail := func(err error) error { return fmt.Errorf("checkpoint %s: %w", dir, err) }
 	data, err := os.ReadFile(filepath.Join(dir, stateFile))
@@ -115,27 +134,56 @@ func (t *trainer) restore() error {
 
 // newestCheckpoint returns the folder of the last whole checkpoint, "" if none.
 func newestCheckpoint(f Folder) (string, error) {
-	entries, err := os.ReadDir(f.path("checkpoint"))
-	if errors.Is(err, os.ErrNotExist) {
-		return "", nil
+	epochs, err := checkpoints(f)
+	if len(epochs) == 0 || err != nil {
+		return "", err
 	}
+	return f.path("checkpoint", checkpointName(slices.Max(epochs))), nil
+}
+
+// checkpoints lists the epochs whose checkpoints are whole.
+func checkpoints(f Folder) ([]int, error) {
+	entries, err := os.ReadDir(f.path("checkpoint"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	var epochs []int
+	for _, e := range entries {
+		var epoch int
+		if _, err := fmt.Sscanf(e.Name(), "epoch-%d", &epoch); err == nil && e.IsDir() && e.Name() == checkpointName(epoch) {
+			epochs = append(epochs, epoch)
+		}
+	}
+	return epochs, nil
+}
+
+// weightsFile returns the file of weights that a path stands for: the path, or
+// the last checkpoint when it is a run folder, or the weights in a checkpoint.
+func weightsFile(path string) (string, error) {
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		return path, nil // reading it will tell what is wrong
+	}
+	dir, err := newestCheckpoint(Folder(path))
 	if err != nil {
 		return "", err
 	}
-	var names []string
-	for _, e := range entries {
-		if match, _ := filepath.Match("epoch-[0-9]*", e.Name()); e.IsDir() && match {
-			names = append(names, e.Name())
-		}
+	if dir == "" {
+		dir = path
 	}
-	if len(names) == 0 {
-		return "", nil
+	file := filepath.Join(dir, modelFile)
+	if _, err := os.Stat(file); err != nil {
+		return "", fmt.Errorf("%s is a folder without a checkpoint, want a safetensors file or the folder of one trained network", path)
 	}
-	return f.path("checkpoint", slices.Max(names)), nil
+	return file, nil
 }
 
-// loadNetwork fills network from a safetensors file.
+// loadNetwork fills network from a safetensors file, or from a folder as
+// weightsFile takes it.
 func loadNetwork(network nn.Network, path string) error {
+	path, err := weightsFile(path)
+	if err != nil {
+		return err
+	}
 	file, err := checkpoint.ReadSafetensors(path)
 	if err != nil {
 		return err

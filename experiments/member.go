@@ -84,7 +84,11 @@ func (m *member) train(ctx context.Context, network models.Network, train, valid
 		return err
 	}
 	defer t.events.Close()
-	m.phase("train %s on %d images of %s, validate on %d", m.cfg.Model.RunName(), train.len(), train.set.Name, validate.len())
+	from := ""
+	if done := len(t.history); done > 0 {
+		from = fmt.Sprintf(", go on after epoch %d of %d", done, m.cfg.Train.Epochs)
+	}
+	m.phase("train %s on %d images of %s, validate on %d%s", m.cfg.Model.RunName(), train.len(), train.set.Name, validate.len(), from)
 	if err := t.run(ctx); err != nil {
 		return err
 	}

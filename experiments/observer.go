@@ -17,11 +17,12 @@ type Observer interface {
 
 // Progress is how far a phase has come.
 type Progress struct {
-	Epoch, Epochs   int // 0 outside training
-	Images, Total   int // of this epoch, or of this data set
+	Epoch, Epochs   int  // 0 outside training
+	Validation      bool // the validation images, at the end of an epoch
+	Images, Total   int  // of this epoch, or of this data set
 	ImagesPerSecond float64
-	Loss, Accuracy  float64 // running means of this epoch; accuracy is a fraction
-	Remaining       time.Duration
+	Loss, Accuracy  float64       // running means of this epoch; accuracy is a fraction
+	Remaining       time.Duration // of all epochs, or of these images
 }
 
 // EpochMetrics is one line of metrics.jsonl. Losses are nats per image,

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/deepuncertainty/ddu/experiments/config"
+	"github.com/deepuncertainty/ddu/experiments/dataset"
 	"github.com/deepuncertainty/ddu/experiments/report"
 	"github.com/deepuncertainty/ddu/kernels"
 )
@@ -40,14 +41,15 @@ func Run(ctx context.Context, cfg *config.Config, o Options) (*Summary, error) {
 	if o.Observer == nil {
 		o.Observer = silent{}
 	}
-	if err := useEngine(cfg); err != nil {
+	cfg, err := useEngine(cfg)
+	if err != nil {
 		return nil, err
 	}
 	sets, err := openSets(cfg)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := buildNetwork(cfg, sets.train, cfg.Seed); err != nil {
+	if err := checkNetwork(cfg, sets.train); err != nil {
 		return nil, err
 	}
 	if err := prepareFolder(cfg, o); err != nil {
@@ -72,10 +74,24 @@ func Run(ctx context.Context, cfg *config.Config, o Options) (*Summary, error) {
 	return write(cfg, o.Folder, runs)
 }
 
-// useEngine sets level and threads as the configuration says.
-func useEngine(cfg *config.Config) error {
-	if err := kernels.EnvironmentError(); err != nil {
+// checkNetwork builds the network and loads the weights that it is to have, so
+// that what cannot work is refused before the run folder is made.
+func checkNetwork(cfg *config.Config, train *dataset.Set) error {
+	network, err := buildNetwork(cfg, train, cfg.Seed)
+	if err != nil || cfg.Model.Checkpoint == "" {
 		return err
+	}
+	if networks := cfg.Runs.Count * cfg.Runs.Ensemble; networks > 1 {
+		return cfg.At("model.checkpoint", fmt.Errorf("found one network, but runs.count and runs.ensemble ask for %d: want both to be 1", networks))
+	}
+	return cfg.At("model.checkpoint", loadNetwork(network, cfg.Model.Checkpoint))
+}
+
+// useEngine sets level and threads as the configuration says and returns it with
+// the level that is used: a run can only be resumed to the same bits at that.
+func useEngine(cfg *config.Config) (*config.Config, error) {
+	if err := kernels.EnvironmentError(); err != nil {
+		return nil, err
 	}
 	if cfg.ISA != "auto" {
 		level, err := kernels.ParseLevel(cfg.ISA)
@@ -83,13 +99,17 @@ func useEngine(cfg *config.Config) error {
 			err = kernels.SetLevel(level)
 		}
 		if err != nil {
-			return cfg.At("isa", err)
+			return nil, cfg.At("isa", err)
 		}
 	}
 	if cfg.Threads != 0 {
-		return cfg.At("threads", kernels.SetThreads(cfg.Threads))
+		if err := kernels.SetThreads(cfg.Threads); err != nil {
+			return nil, cfg.At("threads", err)
+		}
 	}
-	return nil
+	used := *cfg
+	used.ISA = kernels.CurrentLevel().String()
+	return &used, nil
 }
 
 const configFile = "config.toml"
@@ -119,13 +139,14 @@ func checkResume(cfg *config.Config, f Folder) error {
 	// Neither changes a bit of the results.
 	before.Threads, before.Data.Root = cfg.Threads, cfg.Data.Root
 	if changed := config.Changed(before, cfg); len(changed) > 0 {
-		return fmt.Errorf("resume: the run in %s has other settings: %s; use those, or start a run in another folder", f, strings.Join(changed, "; "))
+		return fmt.Errorf("resume: the run in %s began with other settings (%s): resume it with its own, or start a run in another folder", f, strings.Join(changed, "; "))
 	}
 	return nil
 }
 
-// LoadRun reads the configuration of the run in a folder.
-func LoadRun(f Folder) (*config.Config, error) {
+// LoadRun reads the configuration of the run in a folder, with overrides as
+// config.Parse takes them.
+func LoadRun(f Folder, overrides ...string) (*config.Config, error) {
 	path := f.path(configFile)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -134,7 +155,7 @@ func LoadRun(f Folder) (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return config.Parse(path, data)
+	return config.Parse(path, data, overrides...)
 }
 
 // warnOfTemperatures tells when a temperature ran into its limit.

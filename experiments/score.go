@@ -96,10 +96,8 @@ func (s *scorer) fit(ctx context.Context, train part) (*uncertainty.Density, err
 	if err != nil {
 		return nil, fmt.Errorf("feature density: %w", err)
 	}
-	for _, class := range density.Report() {
-		if class.Regularizer != uncertainty.RegularizerNone || class.IllConditioned() {
-			s.observer.Note("feature density, " + class.String())
-		}
+	for _, note := range densityNotes(density.Report(), s.cfg.Eval.Covariance) {
+		s.observer.Note(s.name + "feature density: " + note)
 	}
 	return density, saveDensity(s.folder, density)
 }
@@ -174,7 +172,7 @@ func (s *scorer) each(ctx context.Context, p part, f func(b *dataset.Batch, logi
 
 // validation returns the mean loss and the accuracy on the validation images, in
 // evaluation mode.
-func (t *trainer) validation(ctx context.Context) (loss, accuracy float64, err error) {
+func (t *trainer) validation(ctx context.Context, epoch int) (loss, accuracy float64, err error) {
 	predictor, err := nn.Freeze(t.network)
 	if err != nil {
 		return 0, 0, err
@@ -184,6 +182,7 @@ func (t *trainer) validation(ctx context.Context) (loss, accuracy float64, err e
 		return 0, 0, err
 	}
 	var sum runningMean
+	speed := newPace()
 	for batch, err := range loader.Epoch(ctx, 0) {
 		if err != nil {
 			return 0, 0, err
@@ -197,6 +196,12 @@ func (t *trainer) validation(ctx context.Context) (loss, accuracy float64, err e
 			return 0, 0, err
 		}
 		sum.add(nll, countCorrect(logits.Float32s(), batch.Labels), len(batch.Labels))
+		speed.add(len(batch.Labels))
+		t.observer.Batch(Progress{
+			Epoch: epoch, Epochs: t.cfg.Train.Epochs, Validation: true, Images: sum.images, Total: loader.Len(),
+			ImagesPerSecond: speed.imagesPerSecond(), Loss: sum.loss(), Accuracy: sum.accuracy(),
+			Remaining: speed.remaining(loader.Len() - sum.images),
+		})
 	}
 	return sum.loss(), sum.accuracy(), nil
 }

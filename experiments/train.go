@@ -82,7 +82,7 @@ func (t *trainer) epoch(ctx context.Context, epoch int) (EpochMetrics, error) {
 		ImagesPerSecond: speed.imagesPerSecond(),
 	}
 	if t.validate.len() > 0 {
-		loss, accuracy, err := t.validation(ctx)
+		loss, accuracy, err := t.validation(ctx, epoch)
 		if err != nil {
 			return m, err
 		}

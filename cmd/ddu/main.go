@@ -23,6 +23,8 @@ type commands struct {
 	Bench   benchCommand   `cmd:"" help:"Measure the throughput and peak memory of one network on this machine."`
 	Info    infoCommand    `cmd:"" help:"Show the CPU, its instruction sets and caches, and its measured FMA peak."`
 	Version versionCommand `cmd:"" help:"Print the version."`
+
+	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 // terminal is where a command writes: results to out, progress to err.
@@ -32,12 +34,9 @@ type terminal struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	os.Exit(execute(ctx, os.Args[1:], terminal{out: os.Stdout, err: os.Stderr}))
 }
-
-// errShown marks a failure that the command has told about already.
-var errShown = errors.New("shown")
 
 // execute runs one command line and returns the exit code: 0, or 1 when the
 // command failed, or 2 when the command line is wrong.
@@ -47,7 +46,7 @@ func execute(ctx context.Context, args []string, term terminal) int {
 	parser, err := kong.New(&cli,
 		kong.Name("ddu"),
 		kong.Description("Deterministic uncertainty: train, judge and ship image classifiers that know what they do not know."),
-		kong.UsageOnError(),
+		kong.Vars{"version": versionText()},
 		kong.Writers(term.out, term.err),
 		kong.Exit(func(code int) { exited = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
@@ -66,24 +65,39 @@ func execute(ctx context.Context, args []string, term terminal) int {
 	case err != nil:
 		return fail(term, fmt.Errorf("%w (see ddu --help)", err), 2)
 	}
-	if err := command.Run(); err != nil {
+	err = command.Run()
+	switch {
+	case errors.Is(err, context.Canceled):
+		return fail(term, errors.New("stopped"), 1)
+	case err != nil:
 		return fail(term, err, 1)
 	}
 	return 0
 }
 
-// fail prints err on one line, unless the command has shown it.
+// fail prints err: one line, or one for each thing that is wrong with an
+// experiment file.
 func fail(term terminal, err error, code int) int {
-	if !errors.Is(err, errShown) {
-		fmt.Fprintf(term.err, "ddu: %s\n", strings.TrimSpace(err.Error()))
+	for line := range strings.Lines(strings.TrimSpace(err.Error())) {
+		fmt.Fprintf(term.err, "ddu: %s\n", strings.TrimRight(line, "\n"))
 	}
 	return code
 }
 
 // engineFlags choose how kernels run; they are the same for every command.
 type engineFlags struct {
-	Threads int    `help:"Threads to use (default: all cores)." placeholder:"N"`
+	Threads *int   `help:"Threads to use (default: all cores)." placeholder:"N"`
 	ISA     string `name:"isa" help:"Use at most this instruction-set level: portable, neon, avx2, avx512 (default: the best this CPU has)." placeholder:"LEVEL"`
 }
 
-func (f engineFlags) apply() error { return bench.UseEngine(f.ISA, f.Threads) }
+// apply sets what the flags say for commands without an experiment file.
+func (f engineFlags) apply() error {
+	isa, threads := f.ISA, 0
+	if isa == "auto" {
+		isa = ""
+	}
+	if f.Threads != nil {
+		threads = *f.Threads
+	}
+	return bench.UseEngine(isa, threads)
+}

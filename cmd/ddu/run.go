@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/deepuncertainty/ddu/experiments"
 	"github.com/deepuncertainty/ddu/experiments/config"
@@ -26,75 +27,120 @@ type runCommand struct {
 
 func (c *runCommand) Run(ctx context.Context, term terminal) error {
 	if c.File == "" && !c.Resume {
-		return listPresets(term)
+		return c.listPresets(term)
 	}
 	if c.Resume && c.Out == "" {
 		return errors.New("--resume goes on with the run in a folder: name it with --out")
 	}
 	cfg, err := c.config()
 	if err != nil {
-		return err
+		return c.named(err)
 	}
 	observer, closeObserver := newObserver(term.err, c.Quiet)
 	summary, err := experiments.Run(ctx, cfg, experiments.Options{Folder: c.folder(), Resume: c.Resume, Observer: observer})
 	closeObserver()
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("stopped; the epochs that are done are kept: go on with ddu run --resume --out %s", c.folder())
+		return fmt.Errorf("stopped; the epochs that are done are kept: go on with ddu run --resume --out %s", shellWord(string(c.folder())))
 	}
 	if err != nil {
-		return err
+		return c.named(err)
 	}
 	if c.JSON {
 		return json.NewEncoder(term.out).Encode(summary)
 	}
-	_, err = fmt.Fprintf(term.out, "%s\nResults, scores and figures are in %s\n", summary.Text(), summary.Folder)
+	text := summary.Text()
+	if !c.Quiet {
+		text += fmt.Sprintf("\nResults, scores and figures are in %s\n", summary.Folder)
+	}
+	_, err = fmt.Fprint(term.out, text)
 	return err
 }
 
-// config reads the file or preset and applies --set and the flags that are keys.
+// config reads the file or preset, or the settings of the run to resume, and
+// applies --set and the flags that are keys.
 func (c *runCommand) config() (*config.Config, error) {
 	overrides := c.Set
-	if c.Seed != nil {
-		overrides = append(overrides, "seed="+strconv.FormatUint(*c.Seed, 10))
+	for key, value := range c.flagKeys() {
+		overrides = append(overrides, key+"="+value)
 	}
-	if c.Threads != 0 {
-		overrides = append(overrides, "threads="+strconv.Itoa(c.Threads))
+	if c.File == "" {
+		return experiments.LoadRun(experiments.Folder(c.Out), overrides...)
+	}
+	return config.Load(experiments.Presets, c.File, overrides...)
+}
+
+// flagKeys are the keys that have flags of their own, where those are given.
+func (c *runCommand) flagKeys() map[string]string {
+	keys := map[string]string{}
+	if c.Seed != nil {
+		keys["seed"] = strconv.FormatUint(*c.Seed, 10)
+	}
+	if c.Threads != nil {
+		keys["threads"] = strconv.Itoa(*c.Threads)
 	}
 	if c.ISA != "" {
-		overrides = append(overrides, "isa="+c.ISA)
+		keys["isa"] = c.ISA
 	}
-	if c.File != "" {
-		return config.Load(experiments.Presets, c.File, overrides...)
+	return keys
+}
+
+// named makes an error about a flag's key name the flag: --threads rather than
+// --set threads.
+func (c *runCommand) named(err error) error {
+	text := err.Error()
+	for key := range c.flagKeys() {
+		text = strings.ReplaceAll(text, "--set "+key+": ", "--"+key+": ")
 	}
-	cfg, err := experiments.LoadRun(experiments.Folder(c.Out))
-	if err != nil {
-		return nil, err
+	if text == err.Error() {
+		return err
 	}
-	for _, o := range overrides {
-		key, value, _ := strings.Cut(o, "=")
-		if err := cfg.Set(key, value); err != nil {
-			return nil, err
-		}
-	}
-	return cfg, nil
+	return errors.New(text)
 }
 
 // folder returns the run folder, and fixes it when it is to be a new one.
 func (c *runCommand) folder() experiments.Folder {
 	if c.Out == "" {
-		c.Out = string(experiments.FreshFolder(strings.TrimSuffix(filepath.Base(c.File), ".toml")))
+		c.Out = string(experiments.FreshFolder(runName(c.File)))
 	}
 	return experiments.Folder(c.Out)
 }
 
-func listPresets(term terminal) error {
+// runName names a run after its file, or after the run folder that the file is
+// in: every run's is called config.toml.
+func runName(file string) string {
+	name := strings.TrimSuffix(filepath.Base(file), ".toml")
+	if abs, err := filepath.Abs(file); err == nil && name == "config" {
+		if parent := filepath.Base(filepath.Dir(abs)); parent != string(filepath.Separator) {
+			return parent
+		}
+	}
+	return name
+}
+
+// shellWord quotes text where a shell would take it apart.
+func shellWord(text string) string {
+	special := func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != filepath.Separator && !strings.ContainsRune("/._-+:,@%", r)
+	}
+	if text != "" && !strings.ContainsFunc(text, special) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// listPresets says what can be run. Flags without anything to run are a mistake.
+func (c *runCommand) listPresets(term terminal) error {
+	if len(c.Set) > 0 || c.Out != "" || len(c.flagKeys()) > 0 {
+		return errors.New("nothing to run: name a TOML file or a preset (ddu run lists the presets)")
+	}
 	presets, err := config.Presets(experiments.Presets)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(term.out, "Presets (ddu run NAME):")
+	text := "Presets (ddu run NAME):\n"
 	for _, p := range presets {
-		fmt.Fprintf(term.out, "  %-20s %s\n", p.Name, p.Doc)
+		text += fmt.Sprintf("  %-20s %s\n", p.Name, p.Doc)
 	}
-	return nil
+	_, err = fmt.Fprint(term.out, text)
+	return err
 }

@@ -9,8 +9,12 @@ import (
 type versionCommand struct{}
 
 func (versionCommand) Run(term terminal) error {
-	_, err := fmt.Fprintf(term.out, "ddu %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	_, err := fmt.Fprintln(term.out, versionText())
 	return err
+}
+
+func versionText() string {
+	return fmt.Sprintf("ddu %s %s %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // version is the module version that the Go toolchain recorded: a tag, or a
