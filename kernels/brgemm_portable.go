@@ -3,8 +3,8 @@ package kernels
 import "unsafe"
 
 // portableRows and portableCols are the tile of the portable micro-kernels:
-// sixteen accumulators, as many as scalar registers hold.
-const portableRows, portableCols = 4, 4
+// with its operands as much as the registers of amd64 hold.
+const portableRows, portableCols = 2, 4
 
 func portableKernels[T float]() brgemmKernels {
 	k := brgemmKernels{mr: portableRows, nr: portableCols, lanes: portableCols}
@@ -26,40 +26,40 @@ func portableTiles[T float](args *brgemmArgs, m int, column bool) {
 	args.tiles = 0
 }
 
-// portableTile always computes portableRows rows; those past m repeat the last
-// and are not stored. Elements are addressed from the start of the matrices, so
+// portableTile always computes portableRows rows; those past m are the last once
+// more, with the same sums. The sums are variables rather than an array so that they
+// stay in registers. Elements are addressed from the start of the matrices, so
 // that no pointer ever lies past their end.
+//
+//go:norace
 func portableTile[T float](args *brgemmArgs, a, c unsafe.Pointer, m int, column bool) {
-	var acc [portableRows][portableCols]T
+	type row = [portableCols]T
+	at := func(i int) *row { return (*row)(unsafe.Add(c, min(i, m-1)*args.cRow)) }
+	var c00, c01, c02, c03, c10, c11, c12, c13 T
 	if args.accumulate != 0 {
-		for i := range m {
-			acc[i] = *(*[portableCols]T)(unsafe.Add(c, i*args.cRow))
-		}
+		r0, r1 := at(0), at(1)
+		c00, c01, c02, c03 = r0[0], r0[1], r0[2], r0[3]
+		c10, c11, c12, c13 = r1[0], r1[1], r1[2], r1[3]
 	}
 	aRow, aK := args.aRow, elemSize[T]()
 	if column {
 		aRow, aK = aK, args.aK
 	}
-	row1, row2, row3 := min(1, m-1)*aRow, min(2, m-1)*aRow, min(3, m-1)*aRow
+	row1 := min(1, m-1) * aRow
+	bK := args.bK
 	for _, tap := range unsafe.Slice(args.taps, args.numTaps) {
-		at, bt := tap.a, tap.b
+		ai, bi := tap.a, tap.b
 		for range args.k {
-			bk := (*[portableCols]T)(unsafe.Add(args.b, bt))
-			addProduct(&acc[0], *(*T)(unsafe.Add(a, at)), bk)
-			addProduct(&acc[1], *(*T)(unsafe.Add(a, at+row1)), bk)
-			addProduct(&acc[2], *(*T)(unsafe.Add(a, at+row2)), bk)
-			addProduct(&acc[3], *(*T)(unsafe.Add(a, at+row3)), bk)
-			at, bt = at+aK, bt+args.bK
+			b := (*row)(unsafe.Add(args.b, bi))
+			b0, b1, b2, b3 := b[0], b[1], b[2], b[3]
+			p := unsafe.Add(a, ai)
+			v := *(*T)(p)
+			c00, c01, c02, c03 = c00+v*b0, c01+v*b1, c02+v*b2, c03+v*b3
+			v = *(*T)(unsafe.Add(p, row1))
+			c10, c11, c12, c13 = c10+v*b0, c11+v*b1, c12+v*b2, c13+v*b3
+			ai, bi = ai+aK, bi+bK
 		}
 	}
-	for i := range m {
-		*(*[portableCols]T)(unsafe.Add(c, i*args.cRow)) = acc[i]
-	}
-}
-
-func addProduct[T float](c *[portableCols]T, a T, b *[portableCols]T) {
-	c[0] += a * b[0]
-	c[1] += a * b[1]
-	c[2] += a * b[2]
-	c[3] += a * b[3]
+	*at(1) = row{c10, c11, c12, c13}
+	*at(0) = row{c00, c01, c02, c03}
 }
