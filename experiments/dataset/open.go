@@ -52,7 +52,7 @@ func Open(name string, o Options) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := src.read(s, files); err != nil {
+	if err := src.read(s, folder, files); err != nil {
 		return nil, err
 	}
 	return s, nil

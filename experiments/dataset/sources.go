@@ -13,7 +13,8 @@ import (
 type source struct {
 	name          string
 	shape         Shape
-	classNames    []string
+	classNames    []string // nil: the files have them
+	classes       int      // number, when classNames is nil
 	normalization Normalization
 	augmentation  Augmentation
 
@@ -23,7 +24,7 @@ type source struct {
 	folders     []string // below the root, slash-separated, in order of preference
 	ownNames    bool     // no other set has files of these names
 	url, hint   string
-	read        func(s *Set, files []file) error
+	read        func(s *Set, dir folder, files []file) error
 }
 
 var (
@@ -73,7 +74,7 @@ var sources = []source{
 		folders:       []string{"cifar-10-batches-bin", "cifar10/cifar-10-batches-bin", "cifar10"},
 		ownNames:      true,
 		url:           "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-		read: func(s *Set, files []file) error {
+		read: func(s *Set, _ folder, files []file) error {
 			for _, f := range files {
 				if err := s.readCIFAR10(f); err != nil {
 					return err
@@ -81,6 +82,43 @@ var sources = []source{
 			}
 			return nil
 		},
+	},
+	{
+		name:          "cifar100",
+		shape:         Shape{3, 32, 32},
+		classNames:    cifar100Names,
+		normalization: cifarNormalization,
+		augmentation:  Augmentation{Padding: 4, Flip: true},
+		train:         []string{"train.bin"},
+		test:          []string{"test.bin"},
+		folders:       []string{"cifar-100-binary", "cifar100/cifar-100-binary", "cifar100"},
+		url:           "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
+		read:          func(s *Set, _ folder, files []file) error { return s.readCIFAR100(files[0]) },
+	},
+	{
+		name:          "svhn",
+		shape:         Shape{3, 32, 32},
+		classNames:    digitNames,
+		normalization: cifarNormalization,
+		train:         []string{"train_32x32.mat"},
+		test:          []string{"test_32x32.mat"},
+		folders:       []string{"svhn", "SVHN"},
+		ownNames:      true,
+		url:           "http://ufldl.stanford.edu/housenumbers/",
+		read:          func(s *Set, _ folder, files []file) error { return s.readSVHN(files[0]) },
+	},
+	{
+		name:          "tiny-imagenet",
+		shape:         Shape{3, 32, 32},
+		classes:       tinyImageNetClasses,
+		normalization: cifarNormalization,
+		augmentation:  Augmentation{Padding: 4, Flip: true},
+		train:         []string{"wnids.txt"},
+		test:          []string{"wnids.txt", "val/val_annotations.txt"},
+		folders:       []string{"tiny-imagenet-200", "tiny-imagenet/tiny-imagenet-200", "tiny-imagenet", "tiny_imagenet"},
+		ownNames:      true,
+		url:           "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+		read:          (*Set).readTinyImageNet,
 	},
 	{
 		name:          "mnist-sample",
@@ -104,7 +142,7 @@ var sources = []source{
 }
 
 // readPair reads a file of images and a file of labels.
-func readPair(s *Set, files []file) error { return s.readIDX(files[0], files[1]) }
+func readPair(s *Set, _ folder, files []file) error { return s.readIDX(files[0], files[1]) }
 
 // Names lists the sets that Open knows.
 func Names() []string {
@@ -129,7 +167,11 @@ func Lookup(name string) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	return Info{src.name, src.shape, len(src.classNames), src.train != nil}, nil
+	classes := src.classes
+	if src.classNames != nil {
+		classes = len(src.classNames)
+	}
+	return Info{src.name, src.shape, classes, src.train != nil}, nil
 }
 
 func lookup(name string) (*source, error) {
