@@ -139,7 +139,7 @@ func TestSteadyStateAllocatesNoActivations(t *testing.T) {
 	nodes := len(tape.Nodes())
 	perNode := int(memAfter.TotalAlloc-mem.TotalAlloc) / steps / nodes
 	activation := batch * tinyChannels * 8 * 8 * 4
-	if perNode > activation/4 {
+	if perNode > activation/4 && !raceEnabled {
 		t.Errorf("%d heap bytes per operation and step, an activation has %d", perNode, activation)
 	}
 	// A shorter last batch fits into the same memory.

@@ -1,0 +1,6 @@
+//go:build race
+
+package autograd
+
+// The race detector makes sync.Pool forget things on purpose.
+const raceEnabled = true
