@@ -48,43 +48,70 @@ func BatchNormStats(mean, variance []float32, x []float32, rows, c int) {
 	if rows == 0 {
 		panic("kernels: BatchNormStats: no rows, want at least 1")
 	}
-	size := rowBlock(c)
+	size, width := rowBlock(c), rowFold(c)*c
 	blocks := (rows + size - 1) / size
-	partial := takeScratch[float32](blocks * 2 * c)
+	// Of each block the centre, the sum of deviations from it, and that of their
+	// squares, all [width].
+	partial := takeScratch[float32](blocks * 3 * width)
 	defer partial.drop()
-	Parallel(blocks, func(b int) {
-		from, to := b*size, min((b+1)*size, rows)
-		mean, squares := partial.data[2*b*c:(2*b+1)*c], partial.data[(2*b+1)*c:(2*b+2)*c]
-		clear(mean)
-		clear(squares)
-		vecSumRows.block(from, to, c, nil, vectorStream{mean, 0}, vectorStream{x, c})
-		vecScale.block(0, 1, c, []float32{1 / float32(to-from)}, vectorStream{mean, 0}, vectorStream{mean, 0})
-		vecSquaredDeviations.block(from, to, c, nil, vectorStream{squares, 0}, vectorStream{x, c}, vectorStream{mean, 0})
+	clear(partial.data)
+	part := func(i int) vectorStream { return vectorStream{data: partial.data[i*width:], block: 3 * width} }
+	sum := []vectorStream{matrix(x, c), part(0)}
+	deviations := []vectorStream{matrix(x, c), part(0), part(1), part(2)}
+	eachRowBlock(rows, c, func(from, to int) {
+		vecSumRows.foldedBlock(from, to, c, nil, sum)
+		at := from / size * 3 * width
+		centre(partial.data[at:at+width], c, to-from)
+		vecDeviations.foldedBlock(from, to, c, nil, deviations)
 	})
-	combineMoments(mean, variance, partial.data, rows, c, size)
+	combineMoments(mean, variance, partial.data, rows, c)
 }
 
-// combineMoments merges blocks of size rows, each with its mean and its sum of
-// squared deviations.
-func combineMoments(mean, variance, blocks []float32, rows, c, size int) {
-	total := takeScratch[float64](2 * c)
-	defer total.drop()
-	m, s := total.data[:c], total.data[c:]
-	clear(total.data)
-	for at := 0; at < rows; at += size {
-		n := float64(min(size, rows-at))
-		weight := n / (float64(at) + n)
-		between := float64(at) * weight
-		block := blocks[at/size*2*c:]
-		for j := range c {
-			d := float64(block[j]) - m[j]
-			m[j] += d * weight
-			s[j] += float64(block[c+j]) + d*d*between
+// centre turns sums over n rows, folded to several sums per channel, into the
+// mean, repeated as often.
+func centre(sums []float32, c, n int) {
+	for at := c; at < len(sums); at += c {
+		for j, v := range sums[at : at+c] {
+			sums[j] += v
 		}
 	}
+	factor := 1 / float32(n)
 	for j := range c {
-		mean[j], variance[j] = float32(m[j]), float32(s[j]/float64(rows))
+		sums[j] *= factor
 	}
+	repeat(sums[c:], sums[:c])
+}
+
+// combineMoments merges the blocks of BatchNormStats, in parallel over channels. A
+// centre is rounded and so only near the mean of its block: the sum of deviations
+// puts that right.
+func combineMoments(mean, variance, blocks []float32, rows, c int) {
+	size, fold := rowBlock(c), rowFold(c)
+	width := fold * c
+	const columns = 64
+	Parallel((c+columns-1)/columns, func(t int) {
+		var m, s [columns]float64
+		first, last := t*columns, min((t+1)*columns, c)
+		for at := 0; at < rows; at += size {
+			n := float64(min(size, rows-at))
+			weight := n / (float64(at) + n)
+			between, inverse := float64(at)*weight, 1/n
+			block := blocks[at/size*3*width:][:3*width]
+			for j := first; j < last; j++ {
+				var sum, squares float64
+				for i := j; i < width; i += c {
+					sum += float64(block[width+i])
+					squares += float64(block[2*width+i])
+				}
+				d := float64(block[j]) + sum*inverse - m[j-first]
+				m[j-first] += d * weight
+				s[j-first] += squares - sum*sum*inverse + d*d*between
+			}
+		}
+		for j := first; j < last; j++ {
+			mean[j], variance[j] = float32(m[j-first]), float32(max(0, s[j-first])/float64(rows))
+		}
+	})
 }
 
 // BatchNormForward computes y = act(x*scale + shift + residual) for x [rows][c],
@@ -93,12 +120,12 @@ func BatchNormForward(y, x, scale, shift, residual []float32, act Activation, ro
 	act.check("BatchNormForward")
 	checkLengths("BatchNormForward", rows*c, length("y", y), length("x", x))
 	checkLengths("BatchNormForward", c, length("scale", scale), length("shift", shift))
-	streams := []vectorStream{{y, c}, {x, c}, {scale, 0}, {shift, 0}}
+	streams := []vectorStream{matrix(y, c), matrix(x, c), parameters(scale), parameters(shift)}
 	if residual != nil {
 		checkLengths("BatchNormForward", rows*c, length("residual", residual))
-		streams = append(streams, vectorStream{residual, c})
+		streams = append(streams, matrix(residual, c))
 	}
-	batchNormForward[act][index(residual != nil)].rows(rows, c, nil, streams...)
+	batchNormForward[act][index(residual != nil)].channels(rows, c, nil, streams...)
 }
 
 // BatchNormBackwardReduce computes the sums over rows of dz = dy*act'(z) and of
@@ -107,10 +134,10 @@ func BatchNormForward(y, x, scale, shift, residual []float32, act Activation, ro
 func BatchNormBackwardReduce(sumDz, sumDzXhat []float32, dy, y, x, mean, invstd []float32, act Activation, rows, c int) {
 	checkBatchNormBackward("BatchNormBackwardReduce", dy, y, x, act, rows, c)
 	checkLengths("BatchNormBackwardReduce", c, length("sumDz", sumDz), length("sumDzXhat", sumDzXhat), length("mean", mean), length("invstd", invstd))
-	sums := columnSums(rows, c, 2, func(sums []float32, from, to int) {
-		batchNormReduce[act].block(from, to, c, nil, vectorStream{dy, c}, vectorStream{y, c}, vectorStream{x, c}, vectorStream{mean, 0},
-			vectorStream{sums[:c], 0}, vectorStream{sums[c:], 0})
-	})
+	if act == ActNone {
+		y = nil
+	}
+	sums := columnSums(batchNormReduce[act], rows, c, 2, matrix(dy, c), matrix(y, c), matrix(x, c), parameters(mean))
 	defer sums.drop()
 	for j := range c {
 		sumDz[j], sumDzXhat[j] = float32(sums.data[j]), float32(sums.data[c+j]*float64(invstd[j]))
@@ -157,17 +184,20 @@ func BatchNormBackward(dx, dresidual, dy, y, x, mean, invstd, gamma, sumDz, sumD
 			shift[j] = float32(-scale*float64(sumDz[j])/float64(rows) - slope*float64(mean[j]))
 		}
 	}
-	streams := []vectorStream{{dy, c}, {y, c}, {x, c}, {b, 0}, {shift, 0}, {a, 0}, {dx, c}}
+	streams := []vectorStream{matrix(dy, c), matrix(y, c), matrix(x, c), parameters(b), parameters(shift), parameters(a), matrix(dx, c)}
+	if act == ActNone {
+		streams[1].data = nil
+	}
 	if !training {
 		streams[2].data = nil
 	}
 	residual := 0
 	if dresidual != nil {
 		checkLengths("BatchNormBackward", rows*c, length("dresidual", dresidual))
-		streams = append(streams, vectorStream{dresidual, c})
+		streams = append(streams, matrix(dresidual, c))
 		residual = 1 + index(accumulateResidual)
 	}
-	batchNormBackward[act][index(!training)][index(accumulate)][residual].rows(rows, c, nil, streams...)
+	batchNormBackward[act][index(!training)][index(accumulate)][residual].channels(rows, c, nil, streams...)
 }
 
 // InvStd computes dst = 1/sqrt(variance + eps).

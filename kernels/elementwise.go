@@ -44,7 +44,7 @@ func Fill(dst []float32, v float32) { vecFill.flat(len(dst), []float32{v}, dst) 
 func AddBiasRows(x, bias []float32, rows, c int) {
 	checkLengths("AddBiasRows", rows*c, length("x", x))
 	checkLengths("AddBiasRows", c, length("bias", bias))
-	vecAddBias.rows(rows, c, nil, vectorStream{x, c}, vectorStream{bias, 0})
+	vecAddBias.channels(rows, c, nil, matrix(x, c), parameters(bias))
 }
 
 // PadChannels copies x [rows][c] to y [rows][cOut], the further channels zero.
@@ -63,10 +63,10 @@ func PadChannels(y, x []float32, rows, c, cOut int) {
 func PadChannelsBackward(dx, dy []float32, rows, c, cOut int, accumulate bool) {
 	checkPadChannels("PadChannelsBackward", dx, dy, rows, c, cOut)
 	if accumulate {
-		vecAdd.rows(rows, c, nil, vectorStream{dx, c}, vectorStream{dy, cOut}, vectorStream{dx, c})
+		vecAdd.rows(rows, c, nil, matrix(dx, c), matrix(dy, cOut), matrix(dx, c))
 		return
 	}
-	vecScale.rows(rows, c, []float32{1}, vectorStream{dy, cOut}, vectorStream{dx, c})
+	vecScale.rows(rows, c, []float32{1}, matrix(dy, cOut), matrix(dx, c))
 }
 
 func checkPadChannels(name string, narrow, wide []float32, rows, c, cOut int) {
@@ -75,10 +75,4 @@ func checkPadChannels(name string, narrow, wide []float32, rows, c, cOut int) {
 	}
 	checkLengths(name, rows*c, length("the narrow side", narrow))
 	checkLengths(name, rows*cOut, length("the wide side", wide))
-}
-
-// eachRowBlock calls f for the same blocks of rows as vectorKernel.rows.
-func eachRowBlock(rows, c int, f func(from, to int)) {
-	size := rowBlock(c)
-	Parallel((rows+size-1)/size, func(b int) { f(b*size, min((b+1)*size, rows)) })
 }

@@ -91,7 +91,8 @@ func (j *job) run() {
 func (j *job) task(i int) {
 	defer func() {
 		if r := recover(); r != nil {
-			j.failure.CompareAndSwap(nil, &r)
+			failure := r // r itself would be allocated for every task
+			j.failure.CompareAndSwap(nil, &failure)
 		}
 		if j.done.Add(1) == j.n {
 			close(j.over)

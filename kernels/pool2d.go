@@ -40,15 +40,35 @@ func (s Pool2dShape) check(name string, x, y int) {
 // pixel is the number of elements of a pixel, for all images.
 func (s Pool2dShape) pixel() int { return s.N * s.C }
 
-// eachOutput calls f for every output pixel, in parallel, with the offset of its
-// elements.
-func (s Pool2dShape) eachOutput(f func(oh, ow, out int)) {
-	Parallel(s.OutH()*s.OutW(), func(p int) { f(p/s.OutW(), p%s.OutW(), p*s.pixel()) })
+// poolBlock is how many elements of a pixel are pooled at a time: what is written
+// stays in the first cache while the window passes.
+const poolBlock = 4096
+
+// eachPart calls f in parallel for every part of at most poolBlock elements, from
+// to to, of every pixel of an image of that width. Small parts share a task.
+func (s Pool2dShape) eachPart(pixels, width int, f func(h, w, from, to int)) {
+	size := s.pixel()
+	parts := (size + poolBlock - 1) / poolBlock
+	share := max(1, flatBlock/min(size, poolBlock)/4)
+	Parallel((pixels*parts+share-1)/share, func(t int) {
+		for i := t * share; i < min((t+1)*share, pixels*parts); i++ {
+			p, from := i/parts, i%parts*poolBlock
+			f(p/width, p%width, from, min(from+poolBlock, size))
+		}
+	})
 }
 
-// eachInput calls f for every input pixel, in parallel.
-func (s Pool2dShape) eachInput(f func(ih, iw, in int)) {
-	Parallel(s.H*s.W, func(p int) { f(p/s.W, p%s.W, p*s.pixel()) })
+// eachOutput calls f for the parts of every output pixel: n elements from part of
+// the pixel, from out of the output.
+func (s Pool2dShape) eachOutput(f func(oh, ow, part, out, n int)) {
+	s.eachPart(s.OutH()*s.OutW(), s.OutW(), func(oh, ow, from, to int) {
+		f(oh, ow, from, (oh*s.OutW()+ow)*s.pixel()+from, to-from)
+	})
+}
+
+// windowRow is the offset of the input under row kh of an output's window.
+func (s Pool2dShape) windowRow(oh, ow, kh int) int {
+	return ((oh*s.Stride+kh)*s.W + ow*s.Stride) * s.pixel()
 }
 
 // windows returns the outputs along one side whose window covers position i.
@@ -70,13 +90,15 @@ func MaxPool2dForward(y []float32, index []int32, x []float32, s Pool2dShape) {
 	if size == 0 {
 		return
 	}
-	positions := floats(index)
-	s.eachOutput(func(oh, ow, out int) {
+	maxima, positions := floats(index), make([]float32, s.Kernel*s.Kernel)
+	for t := range positions {
+		positions[t] = math.Float32frombits(uint32(t))
+	}
+	s.eachOutput(func(oh, ow, part, out, n int) {
 		kernel := &vecMaxPoolFirst
-		for t := range s.Kernel * s.Kernel {
-			in := ((oh*s.Stride+t/s.Kernel)*s.W + ow*s.Stride + t%s.Kernel) * size
-			kernel.block(0, 1, size, []float32{math.Float32frombits(uint32(t))},
-				vectorStream{x[in:], 0}, vectorStream{y[out:], 0}, vectorStream{positions[out:], 0})
+		for kh := range s.Kernel {
+			in := s.windowRow(oh, ow, kh) + part
+			kernel.block(0, s.Kernel, n, nil, matrix(x[in:], size), perRow(positions[kh*s.Kernel:]), parameters(y[out:]), parameters(maxima[out:]))
 			kernel = &vecMaxPoolNext
 		}
 	})
@@ -91,16 +113,30 @@ func MaxPool2dBackward(dx, dy []float32, index []int32, s Pool2dShape, accumulat
 		return
 	}
 	positions := floats(index)
-	s.eachInput(func(ih, iw, in int) {
-		if !accumulate {
-			clear(dx[in : in+size])
+	s.eachInput(accumulate, dx, func(t, in, out, n int, add bool) {
+		kernel := &vecMaxPoolGradient
+		if add {
+			kernel = &vecMaxPoolGradientAccumulate
 		}
+		kernel.block(0, 1, n, []float32{math.Float32frombits(uint32(t))}, parameters(dy[out:]), parameters(positions[out:]), parameters(dx[in:]))
+	})
+}
+
+// eachInput calls f for the parts of every input pixel, n elements from in, and
+// every output whose window covers it, from out, at position t of the window. The
+// first of them may overwrite dx unless that accumulates; where there is none, dx
+// becomes 0.
+func (s Pool2dShape) eachInput(accumulate bool, dx []float32, f func(t, in, out, n int, add bool)) {
+	s.eachPart(s.H*s.W, s.W, func(ih, iw, from, to int) {
+		in, n, add := (ih*s.W+iw)*s.pixel()+from, to-from, accumulate
 		s.eachWindow(ih, iw, func(oh, ow int) {
-			out := (oh*s.OutW() + ow) * size
 			t := (ih-oh*s.Stride)*s.Kernel + iw - ow*s.Stride
-			vecMaxPoolGradient.block(0, 1, size, []float32{math.Float32frombits(uint32(t))},
-				vectorStream{dx[in:], 0}, vectorStream{dy[out:], 0}, vectorStream{positions[out:], 0})
+			f(t, in, (oh*s.OutW()+ow)*s.pixel()+from, n, add)
+			add = true
 		})
+		if !add {
+			clear(dx[in : in+n])
+		}
 	})
 }
 
@@ -123,14 +159,12 @@ func AvgPool2dForward(y, x []float32, s Pool2dShape) {
 		return
 	}
 	factor := []float32{1 / float32(s.Kernel*s.Kernel)}
-	s.eachOutput(func(oh, ow, out int) {
-		for t := range s.Kernel * s.Kernel {
-			in := ((oh*s.Stride+t/s.Kernel)*s.W + ow*s.Stride + t%s.Kernel) * size
-			if t == 0 {
-				vecScale.block(0, 1, size, factor, vectorStream{x[in:], 0}, vectorStream{y[out:], 0})
-			} else {
-				vecAxpy.block(0, 1, size, factor, vectorStream{y[out:], 0}, vectorStream{x[in:], 0})
-			}
+	s.eachOutput(func(oh, ow, part, out, n int) {
+		kernel := &vecSumWindowFirst
+		for kh := range s.Kernel {
+			in := s.windowRow(oh, ow, kh) + part
+			kernel.block(0, s.Kernel, n, factor, matrix(x[in:], size), parameters(y[out:]))
+			kernel = &vecSumWindowNext
 		}
 	})
 }
@@ -143,19 +177,11 @@ func AvgPool2dBackward(dx, dy []float32, s Pool2dShape, accumulate bool) {
 		return
 	}
 	factor := []float32{1 / float32(s.Kernel*s.Kernel)}
-	s.eachInput(func(ih, iw, in int) {
-		fresh := !accumulate
-		s.eachWindow(ih, iw, func(oh, ow int) {
-			from, to := vectorStream{dy[(oh*s.OutW()+ow)*size:], 0}, vectorStream{dx[in:], 0}
-			if fresh {
-				vecScale.block(0, 1, size, factor, from, to)
-			} else {
-				vecAxpy.block(0, 1, size, factor, to, from)
-			}
-			fresh = false
-		})
-		if fresh {
-			clear(dx[in : in+size])
+	s.eachInput(accumulate, dx, func(_, in, out, n int, add bool) {
+		if add {
+			vecAxpy.block(0, 1, n, factor, parameters(dx[in:]), parameters(dy[out:]))
+		} else {
+			vecScale.block(0, 1, n, factor, parameters(dy[out:]), parameters(dx[in:]))
 		}
 	})
 }

@@ -15,133 +15,116 @@ func checkRows(name string, rows, c int, slices ...sliceLength) {
 	checkLengths(name, rows*c, slices...)
 }
 
-// LogSumExp computes dst[r] = log sum exp(x[r]). A row of -Inf gives -Inf.
+// LogSumExp computes dst[r] = log sum exp(x[r]). A row of -Inf gives -Inf, a row
+// with +Inf and without NaN +Inf.
 func LogSumExp(dst, x []float32, rows, c int) {
 	checkRows("LogSumExp", rows, c, length("x", x))
 	checkLengths("LogSumExp", rows, length("dst", dst))
 	eachRowBlock(rows, c, func(from, to int) {
-		e := takeScratch[float32]((to - from) * c)
-		defer e.drop()
-		shift := dst[from:to]
-		for r := range shift {
-			shift[r] = rowMax(x[(from+r)*c : (from+r+1)*c])
-		}
-		vecExp.block(0, to-from, c, nil, vectorStream{x[from*c:], c}, vectorStream{shift, 1}, vectorStream{e.data, c})
-		for r, m := range shift {
-			if !math.IsInf(float64(m), 0) {
-				shift[r] = float32(float64(m) + math.Log(rowSum(e.data[r*c:(r+1)*c])))
+		sums := takeScratch[float32](to - from)
+		defer sums.drop()
+		largest := dst[from:to]
+		maxAndSum(&vecSumExp, largest, sums.data, from, to, c, x)
+		for r, s := range sums.data {
+			if m := float64(largest[r]); !math.IsInf(m, 0) {
+				largest[r] = float32(m + math.Log(float64(s)))
+			} else if row := x[(from+r)*c : (from+r+1)*c]; hasNaN(row) {
+				largest[r] = float32(math.NaN())
 			}
 		}
 	})
 }
 
-func rowMax(row []float32) float32 {
-	m := row[0]
-	for _, v := range row[1:] {
-		if v > m || v != v {
-			m = v
+// maxAndSum computes the largest entry of each row and the sum over the row of
+// exp(x - largest), which the kernel may store to further streams.
+func maxAndSum(k *vectorKernel, largest, sums []float32, from, to, c int, x []float32, further ...vectorStream) {
+	in := matrix(x[from*c:], c)
+	vecMaxRow.block(0, to-from, c, nil, in, perRow(largest))
+	k.block(0, to-from, c, nil, append([]vectorStream{in, perRow(largest), perRow(sums)}, further...)...)
+}
+
+func hasNaN(row []float32) bool {
+	for _, v := range row {
+		if v != v {
+			return true
 		}
 	}
-	return m
+	return false
 }
 
-func rowSum(row []float32) float64 {
-	s := 0.0
-	for _, v := range row {
-		s += float64(v)
-	}
-	return s
-}
-
-// Softmax computes y = exp(x) / sum exp(x) of each row. y may be x.
+// Softmax computes y = exp(x) / sum exp(x) of each row. Terms below the normal
+// float32 numbers are 0. y may be x.
 func Softmax(y, x []float32, rows, c int) {
 	checkRows("Softmax", rows, c, length("y", y), length("x", x))
 	eachRowBlock(rows, c, func(from, to int) {
-		shift := takeScratch[float32](to - from)
-		defer shift.drop()
-		for r := range shift.data {
-			shift.data[r] = rowMax(x[(from+r)*c : (from+r+1)*c])
+		numbers := takeScratch[float32](2 * (to - from))
+		defer numbers.drop()
+		largest, sums := numbers.data[:to-from], numbers.data[to-from:]
+		out := matrix(y[from*c:], c)
+		maxAndSum(&vecExpSum, largest, sums, from, to, c, x, out)
+		for r, s := range sums {
+			sums[r] = 1 / s
 		}
-		vecExp.block(0, to-from, c, nil, vectorStream{x[from*c:], c}, vectorStream{shift.data, 1}, vectorStream{y[from*c:], c})
-		for r := from; r < to; r++ {
-			row := y[r*c : (r+1)*c]
-			vecScale.block(0, 1, c, []float32{float32(1 / rowSum(row))}, vectorStream{row, 0}, vectorStream{row, 0})
-		}
+		vecScaleRow.block(0, to-from, c, nil, out, perRow(sums), out)
 	})
 }
 
 // LogSoftmax computes y = x - log sum exp(x) of each row. y may be x.
 func LogSoftmax(y, x []float32, rows, c int) {
 	checkRows("LogSoftmax", rows, c, length("y", y), length("x", x))
-	lse := takeScratch[float32](rows)
-	defer lse.drop()
-	LogSumExp(lse.data, x, rows, c)
 	eachRowBlock(rows, c, func(from, to int) {
-		for i := from * c; i < to*c; i++ {
-			y[i] = x[i] - lse.data[i/c]
+		numbers := takeScratch[float32](2 * (to - from))
+		defer numbers.drop()
+		largest, sums := numbers.data[:to-from], numbers.data[to-from:]
+		maxAndSum(&vecSumExp, largest, sums, from, to, c, x)
+		for r, s := range sums {
+			sums[r] = float32(math.Log(float64(s)))
 		}
+		// The largest entry is subtracted first, exactly where entries are near
+		// each other: log sum exp(x) itself may be too large to hold the sum.
+		vecShiftRow.block(0, to-from, c, nil, matrix(x[from*c:], c), perRow(largest), perRow(sums), matrix(y[from*c:], c))
 	})
 }
 
-// SoftmaxBackward computes dx (+)= y*(dy - sum(dy*y)) from the output y.
+// SoftmaxBackward computes dx (+)= y*(dy - sum(dy*y)) from the output y. dx may
+// be dy or y.
 func SoftmaxBackward(dx, dy, y []float32, rows, c int, accumulate bool) {
 	checkRows("SoftmaxBackward", rows, c, length("dx", dx), length("dy", dy), length("y", y))
-	rowGradient(&vecSoftmaxGradient, dx, dy, y, rows, c, accumulate, func(r int) float64 {
-		s := 0.0
-		for j := r * c; j < (r+1)*c; j++ {
-			s += float64(dy[j]) * float64(y[j])
-		}
-		return s
+	k := [2]*vectorKernel{&vecSoftmaxGradient, &vecSoftmaxGradientAccumulate}[index(accumulate)]
+	eachRowBlock(rows, c, func(from, to int) {
+		dots := takeScratch[float32](to - from)
+		defer dots.drop()
+		g, p := matrix(dy[from*c:], c), matrix(y[from*c:], c)
+		vecDotRow.block(0, to-from, c, nil, g, p, perRow(dots.data))
+		k.block(0, to-from, c, nil, p, g, perRow(dots.data), matrix(dx[from*c:], c))
 	})
 }
 
-// LogSoftmaxBackward computes dx (+)= dy - exp(y)*sum(dy) from the output y.
+// LogSoftmaxBackward computes dx (+)= dy - exp(y)*sum(dy) from the output y. dx
+// may be dy or y.
 func LogSoftmaxBackward(dx, dy, y []float32, rows, c int, accumulate bool) {
 	checkRows("LogSoftmaxBackward", rows, c, length("dx", dx), length("dy", dy), length("y", y))
-	rowGradient(&vecLogSoftmaxGradient, dx, dy, y, rows, c, accumulate, func(r int) float64 { return rowSum(dy[r*c : (r+1)*c]) })
-}
-
-// rowGradient runs a kernel with the streams dx, y, dy and a number per row.
-func rowGradient(k *vectorKernel, dx, dy, y []float32, rows, c int, accumulate bool, number func(r int) float64) {
-	numbers := takeScratch[float32](rows)
-	defer numbers.drop()
-	for r := range rows {
-		numbers.data[r] = float32(number(r))
-	}
-	addTo(dx, accumulate, func(g []float32) {
-		k.rows(rows, c, nil, vectorStream{g, c}, vectorStream{y, c}, vectorStream{dy, c}, vectorStream{numbers.data, 1})
+	k := [2]*vectorKernel{&vecLogSoftmaxGradient, &vecLogSoftmaxGradientAccumulate}[index(accumulate)]
+	eachRowBlock(rows, c, func(from, to int) {
+		sums := takeScratch[float32](to - from)
+		defer sums.drop()
+		g := matrix(dy[from*c:], c)
+		vecSumRow.block(0, to-from, c, nil, g, perRow(sums.data))
+		k.block(0, to-from, c, nil, matrix(y[from*c:], c), g, perRow(sums.data), matrix(dx[from*c:], c))
 	})
 }
 
-// addTo lets f write to dx, or with accumulate adds what f writes.
-func addTo(dx []float32, accumulate bool, f func(g []float32)) {
-	if !accumulate {
-		f(dx)
-		return
-	}
-	g := takeScratch[float32](len(dx))
-	defer g.drop()
-	f(g.data)
-	Add(dx, dx, g.data)
-}
-
-// LogSumExpBackward computes dx (+)= dy*exp(x - lse), dy and lse [rows].
+// LogSumExpBackward computes dx (+)= dy*exp(x - lse), dy and lse [rows]. dx may
+// be x.
 func LogSumExpBackward(dx, dy, x, lse []float32, rows, c int, accumulate bool) {
 	checkRows("LogSumExpBackward", rows, c, length("dx", dx), length("x", x))
 	checkLengths("LogSumExpBackward", rows, length("dy", dy), length("lse", lse))
-	addTo(dx, accumulate, func(g []float32) {
-		eachRowBlock(rows, c, func(from, to int) {
-			vecExp.block(from, to, c, nil, vectorStream{x, c}, vectorStream{lse, 1}, vectorStream{g, c})
-			for r := from; r < to; r++ {
-				row := g[r*c : (r+1)*c]
-				vecScale.block(0, 1, c, []float32{dy[r]}, vectorStream{row, 0}, vectorStream{row, 0})
-			}
-		})
-	})
+	k := [2]*vectorKernel{&vecLogSumExpGradient, &vecLogSumExpGradientAccumulate}[index(accumulate)]
+	k.rows(rows, c, nil, matrix(x, c), perRow(lse), perRow(dy), matrix(dx, c))
 }
 
 // CrossEntropy computes logp = log softmax(x) and loss[r] = -logp[r][label], in
-// nats. Labels are in [0, c).
+// nats. Labels are in [0, c). logp may be x.
 func CrossEntropy(loss, logp, x []float32, labels []int, rows, c int) {
 	checkRows("CrossEntropy", rows, c, length("logp", logp), length("x", x))
 	checkLengths("CrossEntropy", rows, length("loss", loss))
@@ -166,10 +149,9 @@ func checkLabels(name string, labels []int, rows, c int) {
 func CrossEntropyBackward(dx, logp []float32, labels []int, scale float32, rows, c int, accumulate bool) {
 	checkRows("CrossEntropyBackward", rows, c, length("dx", dx), length("logp", logp))
 	checkLabels("CrossEntropyBackward", labels, rows, c)
-	addTo(dx, accumulate, func(g []float32) {
-		vecCrossEntropyGradient.flat(rows*c, []float32{scale}, logp, g)
-		for r, l := range labels {
-			g[r*c+l] -= scale
-		}
-	})
+	k := [2]*vectorKernel{&vecCrossEntropyGradient, &vecCrossEntropyGradientAccumulate}[index(accumulate)]
+	k.flat(rows*c, []float32{scale}, logp, dx)
+	for r, l := range labels {
+		dx[r*c+l] -= scale
+	}
 }

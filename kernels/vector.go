@@ -1,6 +1,9 @@
 package kernels
 
-import "unsafe"
+import (
+	"sync"
+	"unsafe"
+)
 
 const (
 	maxVectorStreams = 8
@@ -11,7 +14,7 @@ const (
 // streams. Stream i starts at streams[i]; its rows lie strides[i] bytes apart,
 // so a stride of 0 repeats a row: per-channel parameters, or sums over rows. Some
 // streams hold one scalar per row. The assembly reads this struct by offsets and
-// counts rows down to 0.
+// may count rows down to 0.
 type vectorArgs struct {
 	rows, cols int // at least 1
 	index      int // of the first element, for kernels that want to know
@@ -21,6 +24,10 @@ type vectorArgs struct {
 	strides    [maxVectorStreams]int
 }
 
+// vectorArgsPool saves an allocation per call: what is passed to a function from
+// a table escapes.
+var vectorArgsPool = sync.Pool{New: func() any { return new(vectorArgs) }}
+
 // vectorKernel holds the implementations of one kernel by level, and the scalars
 // that are constants; those that a call sets come first.
 type vectorKernel struct {
@@ -28,16 +35,42 @@ type vectorKernel struct {
 	scalars [maxVectorScalars]float32
 }
 
-// run computes rows x cols elements at the current level.
-func (k *vectorKernel) run(args *vectorArgs) {
+// vectorStream is one stream of a loop over rows.
+type vectorStream struct {
+	data   []float32
+	stride int // in elements; 0: the same for every row
+	block  int // elements from one block of rows to the next, for what each block has of its own
+}
+
+// matrix is a stream of rows of c elements, parameters one of the same c elements
+// for every row, perRow one of a scalar per row.
+func matrix(data []float32, c int) vectorStream { return vectorStream{data: data, stride: c} }
+func parameters(data []float32) vectorStream    { return vectorStream{data: data} }
+func perRow(data []float32) vectorStream        { return vectorStream{data: data, stride: 1} }
+
+// call computes rows x cols elements of streams at the current level. The first
+// element has this index.
+func (k *vectorKernel) call(rows, cols, index int, scalars []float32, streams []vectorStream) {
+	if rows <= 0 || cols == 0 {
+		return
+	}
+	args := vectorArgsPool.Get().(*vectorArgs)
+	args.rows, args.cols, args.index = rows, cols, index
+	args.scalars = k.scalars
+	copy(args.scalars[:], scalars)
+	for i, s := range streams {
+		args.streams[i], args.strides[i] = unsafe.Pointer(unsafe.SliceData(s.data)), 4*s.stride
+	}
 	level := CurrentLevel()
 	switch level {
 	case AVX512:
-		args.mask = 1<<(args.cols%16) - 1
+		args.mask = 1<<(cols%16) - 1
 	case AVX2:
-		args.mask = uintptr(unsafe.Pointer(&mask32[8-args.cols%8]))
+		args.mask = uintptr(unsafe.Pointer(&mask32[8-cols%8]))
 	}
 	k.levels[level](args)
+	clear(args.streams[:]) // so that the pool keeps nothing alive
+	vectorArgsPool.Put(args)
 }
 
 // flatBlock is how many elements one task of a flat loop handles.
@@ -46,52 +79,109 @@ const flatBlock = 1 << 14
 // flat runs the kernel over n elements of streams that all move with the
 // element, in parallel blocks. The scalars are the same for all.
 func (k *vectorKernel) flat(n int, scalars []float32, streams ...[]float32) {
-	blocks := (n + flatBlock - 1) / flatBlock
-	Parallel(blocks, func(b int) {
+	Parallel((n+flatBlock-1)/flatBlock, func(b int) {
 		from, to := b*flatBlock, min((b+1)*flatBlock, n)
-		args := vectorArgs{rows: 1, cols: to - from, index: from, scalars: k.scalars}
-		copy(args.scalars[:], scalars)
+		var block [maxVectorStreams]vectorStream
 		for i, s := range streams {
 			if s != nil {
-				args.streams[i] = unsafe.Pointer(&s[from])
+				block[i].data = s[from:]
 			}
 		}
-		k.run(&args)
+		k.call(1, to-from, from, scalars, block[:len(streams)])
 	})
-}
-
-// vectorStream is one stream of a loop over rows.
-type vectorStream struct {
-	data   []float32
-	stride int // in elements; 0: the same for every row
 }
 
 // block runs the kernel over rows from to to of matrices with c columns.
 func (k *vectorKernel) block(from, to, c int, scalars []float32, streams ...vectorStream) {
-	if from >= to || c == 0 {
+	if from >= to {
 		return
 	}
-	args := vectorArgs{rows: to - from, cols: c, scalars: k.scalars}
-	copy(args.scalars[:], scalars)
 	for i, s := range streams {
 		if s.data != nil {
-			args.streams[i] = unsafe.Pointer(&s.data[from*s.stride])
-			args.strides[i] = 4 * s.stride
+			streams[i].data = s.data[from*s.stride:]
 		}
 	}
-	k.run(&args)
+	k.call(to-from, c, 0, scalars, streams)
 }
-
-// rowBlock is how many rows one task handles; it also cuts sums over rows, so it
-// depends on the shape alone.
-func rowBlock(c int) int { return min(max(flatBlock/max(c, 1), 16), 512) }
 
 // rows runs the kernel over all rows in parallel blocks.
 func (k *vectorKernel) rows(rows, c int, scalars []float32, streams ...vectorStream) {
-	size := rowBlock(c)
-	Parallel((rows+size-1)/size, func(b int) {
-		k.block(b*size, min((b+1)*size, rows), c, scalars, streams...)
+	eachRowBlock(rows, c, func(from, to int) {
+		var block [maxVectorStreams]vectorStream
+		copy(block[:], streams)
+		k.block(from, to, c, scalars, block[:len(streams)]...)
 	})
+}
+
+// channels is rows for streams that are matrices [rows][c], parameters [c] of
+// stride 0, or sums per block. Short rows are folded: rowFold of them are read as
+// one. So parameters are repeated that often here, and sums come that often.
+func (k *vectorKernel) channels(rows, c int, scalars []float32, streams ...vectorStream) {
+	fold := rowFold(c)
+	repeated := takeScratch[float32](fold * c * maxVectorStreams)
+	defer repeated.drop()
+	free := repeated.data
+	for i, s := range streams {
+		if s.data != nil && s.stride == 0 && s.block == 0 && fold > 1 {
+			streams[i].data, free = free[:fold*c], free[fold*c:]
+			repeat(streams[i].data, s.data)
+		}
+	}
+	eachRowBlock(rows, c, func(from, to int) { k.foldedBlock(from, to, c, scalars, streams) })
+}
+
+// foldedBlock runs the kernel over the rows of one block, folded as far as they
+// go.
+func (k *vectorKernel) foldedBlock(from, to, c int, scalars []float32, streams []vectorStream) {
+	fold, b := rowFold(c), from/rowBlock(c)
+	var at [maxVectorStreams]vectorStream
+	start := func(row, fold int) {
+		for i, s := range streams {
+			if s.data != nil {
+				s.data = s.data[row*s.stride+b*s.block:]
+			}
+			at[i] = vectorStream{data: s.data, stride: s.stride * fold}
+		}
+	}
+	whole := (to - from) / fold
+	start(from, fold)
+	k.call(whole, fold*c, 0, scalars, at[:len(streams)])
+	if rest := from + whole*fold; rest < to {
+		start(rest, 1)
+		k.call(to-rest, c, 0, scalars, at[:len(streams)])
+	}
+}
+
+// repeat fills dst with copies of src.
+func repeat(dst, src []float32) {
+	for len(dst) > 0 {
+		dst = dst[copy(dst, src):]
+	}
+}
+
+// rowFold is how many rows of c channels are read as one, so that short rows fill
+// the vectors of every level.
+func rowFold(c int) int {
+	switch {
+	case c >= 64 || c < 1:
+		return 1
+	case 64%c == 0:
+		return 64 / c
+	}
+	return 128 / c
+}
+
+// rowBlock is how many rows one task handles, a multiple of rowFold. It also cuts
+// sums over rows, so it depends on the shape alone.
+func rowBlock(c int) int {
+	fold := rowFold(c)
+	return min(max(flatBlock/(fold*max(c, 1)), 64), 512) * fold
+}
+
+// eachRowBlock calls f for every block of rows, in parallel.
+func eachRowBlock(rows, c int, f func(from, to int)) {
+	size := rowBlock(c)
+	Parallel((rows+size-1)/size, func(b int) { f(b*size, min((b+1)*size, rows)) })
 }
 
 func vectorMax(a, b float32) float32 {

@@ -27,38 +27,80 @@ var (
 	// streams: y, bias; scalars: -
 	vecAddBias = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableAddBias}, scalars: [maxVectorScalars]float32{}}
 
-	// streams: sum, x; scalars: -
+	// streams: x, sum; scalars: -
 	vecSumRows = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumRows}, scalars: [maxVectorScalars]float32{}}
 
-	// streams: sum, x; scalars: -
+	// streams: x, sum; scalars: -
 	vecSumSquaresRows = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumSquaresRows}, scalars: [maxVectorScalars]float32{}}
 
-	// streams: sum, x, mean; scalars: -
-	vecSquaredDeviations = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSquaredDeviations}, scalars: [maxVectorScalars]float32{}}
+	// streams: x, mean, sum, squares; scalars: -
+	vecDeviations = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDeviations}, scalars: [maxVectorScalars]float32{}}
 
-	// streams: sum, a, b; scalars: -
+	// streams: a, b, sum; scalars: -
 	vecDotRows = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDotRows}, scalars: [maxVectorScalars]float32{}}
 
-	// streams: x, shift, y; scalars: -
-	vecExp = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableExp}, scalars: [maxVectorScalars]float32{0: 88.02, 1: -87.33, 2: math.Log2E, 3: 3 << 22, 4: -0.693359375, 5: 2.12194440e-4, 6: 1.0 / 5040, 7: 1.0 / 720, 8: 1.0 / 120, 9: 1.0 / 24, 10: 1.0 / 6, 11: 1.0 / 2, 12: math.Float32frombits(127)}}
+	// streams: x, max; scalars: -
+	vecMaxRow = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxRow}, scalars: [maxVectorScalars]float32{0: float32(math.Inf(-1))}}
 
-	// streams: dx, y, dy, dot; scalars: -
+	// streams: x, shift, sum; scalars: -
+	vecSumExp = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumExp}, scalars: [maxVectorScalars]float32{0: 88.02, 1: -87.33, 2: math.Log2E, 3: 3 << 22, 4: -0.693359375, 5: 2.12194440e-4, 6: 1.0 / 5040, 7: 1.0 / 720, 8: 1.0 / 120, 9: 1.0 / 24, 10: 1.0 / 6, 11: 1.0 / 2, 12: math.Float32frombits(127), 13: 0}}
+
+	// streams: x, shift, sum, y; scalars: -
+	vecExpSum = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableExpSum}, scalars: [maxVectorScalars]float32{0: 88.02, 1: -87.33, 2: math.Log2E, 3: 3 << 22, 4: -0.693359375, 5: 2.12194440e-4, 6: 1.0 / 5040, 7: 1.0 / 720, 8: 1.0 / 120, 9: 1.0 / 24, 10: 1.0 / 6, 11: 1.0 / 2, 12: math.Float32frombits(127), 13: 0}}
+
+	// streams: x, factor, y; scalars: -
+	vecScaleRow = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableScaleRow}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: x, a, b, y; scalars: -
+	vecShiftRow = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableShiftRow}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: a, b, sum; scalars: -
+	vecDotRow = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDotRow}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: a, sum; scalars: -
+	vecSumRow = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumRow}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: y, dy, dot, dx; scalars: -
 	vecSoftmaxGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSoftmaxGradient}, scalars: [maxVectorScalars]float32{}}
 
-	// streams: dx, y, dy, sum; scalars: -
-	vecLogSoftmaxGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableLogSoftmaxGradient}, scalars: [maxVectorScalars]float32{0: 88.02, 1: -87.33, 2: math.Log2E, 3: 3 << 22, 4: -0.693359375, 5: 2.12194440e-4, 6: 1.0 / 5040, 7: 1.0 / 720, 8: 1.0 / 120, 9: 1.0 / 24, 10: 1.0 / 6, 11: 1.0 / 2, 12: math.Float32frombits(127)}}
+	// streams: y, dy, dot, dx; scalars: -
+	vecSoftmaxGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSoftmaxGradientAccumulate}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: y, dy, sum, dx; scalars: -
+	vecLogSoftmaxGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableLogSoftmaxGradient}, scalars: [maxVectorScalars]float32{0: 88.02, 1: -87.33, 2: math.Log2E, 3: 3 << 22, 4: -0.693359375, 5: 2.12194440e-4, 6: 1.0 / 5040, 7: 1.0 / 720, 8: 1.0 / 120, 9: 1.0 / 24, 10: 1.0 / 6, 11: 1.0 / 2, 12: math.Float32frombits(127), 13: 0}}
+
+	// streams: y, dy, sum, dx; scalars: -
+	vecLogSoftmaxGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableLogSoftmaxGradientAccumulate}, scalars: [maxVectorScalars]float32{0: 88.02, 1: -87.33, 2: math.Log2E, 3: 3 << 22, 4: -0.693359375, 5: 2.12194440e-4, 6: 1.0 / 5040, 7: 1.0 / 720, 8: 1.0 / 120, 9: 1.0 / 24, 10: 1.0 / 6, 11: 1.0 / 2, 12: math.Float32frombits(127), 13: 0}}
+
+	// streams: x, lse, dy, dx; scalars: -
+	vecLogSumExpGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableLogSumExpGradient}, scalars: [maxVectorScalars]float32{0: 88.02, 1: -87.33, 2: math.Log2E, 3: 3 << 22, 4: -0.693359375, 5: 2.12194440e-4, 6: 1.0 / 5040, 7: 1.0 / 720, 8: 1.0 / 120, 9: 1.0 / 24, 10: 1.0 / 6, 11: 1.0 / 2, 12: math.Float32frombits(127), 13: 0}}
+
+	// streams: x, lse, dy, dx; scalars: -
+	vecLogSumExpGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableLogSumExpGradientAccumulate}, scalars: [maxVectorScalars]float32{0: 88.02, 1: -87.33, 2: math.Log2E, 3: 3 << 22, 4: -0.693359375, 5: 2.12194440e-4, 6: 1.0 / 5040, 7: 1.0 / 720, 8: 1.0 / 120, 9: 1.0 / 24, 10: 1.0 / 6, 11: 1.0 / 2, 12: math.Float32frombits(127), 13: 0}}
 
 	// streams: logp, dx; scalars: scale
-	vecCrossEntropyGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableCrossEntropyGradient}, scalars: [maxVectorScalars]float32{1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127)}}
+	vecCrossEntropyGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableCrossEntropyGradient}, scalars: [maxVectorScalars]float32{1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 0}}
 
-	// streams: x, y, index; scalars: position
-	vecMaxPoolFirst = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolFirst}, scalars: [maxVectorScalars]float32{}}
+	// streams: logp, dx; scalars: scale
+	vecCrossEntropyGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableCrossEntropyGradientAccumulate}, scalars: [maxVectorScalars]float32{1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 0}}
 
-	// streams: x, y, index; scalars: position
+	// streams: x, position, y, index; scalars: -
+	vecMaxPoolFirst = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolFirst}, scalars: [maxVectorScalars]float32{0: float32(math.Inf(-1)), 1: 0}}
+
+	// streams: x, position, y, index; scalars: -
 	vecMaxPoolNext = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolNext}, scalars: [maxVectorScalars]float32{}}
 
-	// streams: dx, dy, index; scalars: position
+	// streams: dy, index, dx; scalars: position
 	vecMaxPoolGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolGradient}, scalars: [maxVectorScalars]float32{1: 0}}
+
+	// streams: dy, index, dx; scalars: position
+	vecMaxPoolGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolGradientAccumulate}, scalars: [maxVectorScalars]float32{1: 0}}
+
+	// streams: x, y; scalars: s
+	vecSumWindowFirst = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumWindowFirst}, scalars: [maxVectorScalars]float32{1: 0}}
+
+	// streams: x, y; scalars: s
+	vecSumWindowNext = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumWindowNext}, scalars: [maxVectorScalars]float32{}}
 
 	// streams: x, y; scalars: key0, key1, threshold, scale
 	vecDropout = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDropout}, scalars: [maxVectorScalars]float32{4: math.Float32frombits(0x85ebca6b), 5: math.Float32frombits(0xc2b2ae35), 6: 0}}
@@ -381,62 +423,80 @@ func portableAddBias(args *vectorArgs) {
 
 func portableSumRows(args *vectorArgs) {
 	for row := range args.rows {
-		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // sum
-		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // sum
 		for i := range args.cols {
 			v0 := *(*float32)(unsafe.Add(p0, 4*i))
 			v1 := *(*float32)(unsafe.Add(p1, 4*i))
-			v2 := v0 + v1
-			*(*float32)(unsafe.Add(p0, 4*i)) = v2
+			v2 := v1 + v0
+			*(*float32)(unsafe.Add(p1, 4*i)) = v2
 		}
 	}
 }
 
 func portableSumSquaresRows(args *vectorArgs) {
 	for row := range args.rows {
-		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // sum
-		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // sum
 		for i := range args.cols {
-			v0 := *(*float32)(unsafe.Add(p1, 4*i))
-			v1 := *(*float32)(unsafe.Add(p0, 4*i))
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
 			v2 := float32(v0*v0) + v1
-			*(*float32)(unsafe.Add(p0, 4*i)) = v2
+			*(*float32)(unsafe.Add(p1, 4*i)) = v2
 		}
 	}
 }
 
-func portableSquaredDeviations(args *vectorArgs) {
+func portableDeviations(args *vectorArgs) {
 	for row := range args.rows {
-		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // sum
-		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
-		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // mean
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // mean
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // sum
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // squares
 		for i := range args.cols {
-			v0 := *(*float32)(unsafe.Add(p1, 4*i))
-			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
 			v2 := v0 - v1
-			v3 := *(*float32)(unsafe.Add(p0, 4*i))
-			v4 := float32(v2*v2) + v3
-			*(*float32)(unsafe.Add(p0, 4*i)) = v4
+			v3 := *(*float32)(unsafe.Add(p2, 4*i))
+			v4 := v3 + v2
+			*(*float32)(unsafe.Add(p2, 4*i)) = v4
+			v6 := *(*float32)(unsafe.Add(p3, 4*i))
+			v7 := float32(v2*v2) + v6
+			*(*float32)(unsafe.Add(p3, 4*i)) = v7
 		}
 	}
 }
 
 func portableDotRows(args *vectorArgs) {
 	for row := range args.rows {
-		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // sum
-		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // a
-		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // b
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // b
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // sum
 		for i := range args.cols {
-			v0 := *(*float32)(unsafe.Add(p1, 4*i))
-			v1 := *(*float32)(unsafe.Add(p2, 4*i))
-			v2 := *(*float32)(unsafe.Add(p0, 4*i))
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v2 := *(*float32)(unsafe.Add(p2, 4*i))
 			v3 := float32(v0*v1) + v2
-			*(*float32)(unsafe.Add(p0, 4*i)) = v3
+			*(*float32)(unsafe.Add(p2, 4*i)) = v3
 		}
 	}
 }
 
-func portableExp(args *vectorArgs) {
+func portableMaxRow(args *vectorArgs) {
+	s0 := args.scalars[0] // minusInf
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // max
+		r2 := s0
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			r2 = vectorMax(v0, r2)
+		}
+		*(*float32)(p1) = r2
+	}
+}
+
+func portableSumExp(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
 	s2 := args.scalars[2]   // log2e
@@ -450,10 +510,12 @@ func portableExp(args *vectorArgs) {
 	s10 := args.scalars[10] // c3
 	s11 := args.scalars[11] // c2
 	s12 := args.scalars[12] // bias127
+	s13 := args.scalars[13] // zero
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
 		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // shift
-		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // sum
+		r35 := s13
 		for i := range args.cols {
 			v0 := *(*float32)(unsafe.Add(p0, 4*i))
 			v1 := *(*float32)(p1)
@@ -473,25 +535,159 @@ func portableExp(args *vectorArgs) {
 			v27 := float32(v26*v25) + v14
 			v29 := math.Float32frombits(math.Float32bits(v9) + math.Float32bits(s12))
 			v30 := math.Float32frombits(math.Float32bits(v29) << 23)
-			v31 := float32(v30*v27) + v30
-			*(*float32)(unsafe.Add(p2, 4*i)) = v31
+			v31 := s1 > v2
+			v33 := float32(v30*v27) + v30
+			v34 := vectorSelect(v31, s13, v33)
+			r35 += v34
 		}
+		*(*float32)(p2) = r35
+	}
+}
+
+func portableExpSum(args *vectorArgs) {
+	s0 := args.scalars[0]   // expHigh
+	s1 := args.scalars[1]   // expLow
+	s2 := args.scalars[2]   // log2e
+	s3 := args.scalars[3]   // magic
+	s4 := args.scalars[4]   // minusLn2High
+	s5 := args.scalars[5]   // minusLn2Low
+	s6 := args.scalars[6]   // c7
+	s7 := args.scalars[7]   // c6
+	s8 := args.scalars[8]   // c5
+	s9 := args.scalars[9]   // c4
+	s10 := args.scalars[10] // c3
+	s11 := args.scalars[11] // c2
+	s12 := args.scalars[12] // bias127
+	s13 := args.scalars[13] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // shift
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // sum
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // y
+		r35 := s13
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v1 := *(*float32)(p1)
+			v2 := v0 - v1
+			v5 := vectorMax(s1, v2)
+			v6 := vectorMin(s0, v5)
+			v9 := float32(v6*s2) + s3
+			v10 := v9 - s3
+			v12 := float32(v10*s4) + v6
+			v14 := float32(v10*s5) + v12
+			v17 := float32(s6*v14) + s7
+			v19 := float32(v17*v14) + s8
+			v21 := float32(v19*v14) + s9
+			v23 := float32(v21*v14) + s10
+			v25 := float32(v23*v14) + s11
+			v26 := v14 * v14
+			v27 := float32(v26*v25) + v14
+			v29 := math.Float32frombits(math.Float32bits(v9) + math.Float32bits(s12))
+			v30 := math.Float32frombits(math.Float32bits(v29) << 23)
+			v31 := s1 > v2
+			v33 := float32(v30*v27) + v30
+			v34 := vectorSelect(v31, s13, v33)
+			r35 += v34
+			*(*float32)(unsafe.Add(p3, 4*i)) = v34
+		}
+		*(*float32)(p2) = r35
+	}
+}
+
+func portableScaleRow(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // factor
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // y
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v1 := *(*float32)(p1)
+			v2 := v0 * v1
+			*(*float32)(unsafe.Add(p2, 4*i)) = v2
+		}
+	}
+}
+
+func portableShiftRow(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // a
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // b
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // y
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v1 := *(*float32)(p1)
+			v2 := v0 - v1
+			v3 := *(*float32)(p2)
+			v4 := v2 - v3
+			*(*float32)(unsafe.Add(p3, 4*i)) = v4
+		}
+	}
+}
+
+func portableDotRow(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // b
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // sum
+		r4 := s0
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v2 := v0 * v1
+			r4 += v2
+		}
+		*(*float32)(p2) = r4
+	}
+}
+
+func portableSumRow(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // sum
+		r2 := s0
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			r2 += v0
+		}
+		*(*float32)(p1) = r2
 	}
 }
 
 func portableSoftmaxGradient(args *vectorArgs) {
 	for row := range args.rows {
-		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dx
-		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
-		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dy
-		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // dot
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // dy
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dot
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // dx
 		for i := range args.cols {
-			v0 := *(*float32)(unsafe.Add(p1, 4*i))
-			v1 := *(*float32)(unsafe.Add(p2, 4*i))
-			v2 := *(*float32)(p3)
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v2 := *(*float32)(p2)
 			v3 := v1 - v2
 			v4 := v0 * v3
-			*(*float32)(unsafe.Add(p0, 4*i)) = v4
+			*(*float32)(unsafe.Add(p3, 4*i)) = v4
+		}
+	}
+}
+
+func portableSoftmaxGradientAccumulate(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // dy
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dot
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // dx
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v2 := *(*float32)(p2)
+			v3 := v1 - v2
+			v4 := v0 * v3
+			v5 := *(*float32)(unsafe.Add(p3, 4*i))
+			v6 := v5 + v4
+			*(*float32)(unsafe.Add(p3, 4*i)) = v6
 		}
 	}
 }
@@ -510,13 +706,14 @@ func portableLogSoftmaxGradient(args *vectorArgs) {
 	s10 := args.scalars[10] // c3
 	s11 := args.scalars[11] // c2
 	s12 := args.scalars[12] // bias127
+	s13 := args.scalars[13] // zero
 	for row := range args.rows {
-		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dx
-		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
-		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dy
-		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // sum
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // dy
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // sum
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // dx
 		for i := range args.cols {
-			v0 := *(*float32)(unsafe.Add(p1, 4*i))
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
 			v3 := vectorMax(s1, v0)
 			v4 := vectorMin(s0, v3)
 			v7 := float32(v4*s2) + s3
@@ -532,12 +729,165 @@ func portableLogSoftmaxGradient(args *vectorArgs) {
 			v25 := float32(v24*v23) + v12
 			v27 := math.Float32frombits(math.Float32bits(v7) + math.Float32bits(s12))
 			v28 := math.Float32frombits(math.Float32bits(v27) << 23)
-			v29 := float32(v28*v25) + v28
-			v30 := *(*float32)(unsafe.Add(p2, 4*i))
-			v31 := *(*float32)(p3)
-			v32 := v29 * v31
-			v33 := v30 - v32
-			*(*float32)(unsafe.Add(p0, 4*i)) = v33
+			v29 := s1 > v0
+			v31 := float32(v28*v25) + v28
+			v32 := vectorSelect(v29, s13, v31)
+			v33 := *(*float32)(unsafe.Add(p1, 4*i))
+			v34 := *(*float32)(p2)
+			v35 := v32 * v34
+			v36 := v33 - v35
+			*(*float32)(unsafe.Add(p3, 4*i)) = v36
+		}
+	}
+}
+
+func portableLogSoftmaxGradientAccumulate(args *vectorArgs) {
+	s0 := args.scalars[0]   // expHigh
+	s1 := args.scalars[1]   // expLow
+	s2 := args.scalars[2]   // log2e
+	s3 := args.scalars[3]   // magic
+	s4 := args.scalars[4]   // minusLn2High
+	s5 := args.scalars[5]   // minusLn2Low
+	s6 := args.scalars[6]   // c7
+	s7 := args.scalars[7]   // c6
+	s8 := args.scalars[8]   // c5
+	s9 := args.scalars[9]   // c4
+	s10 := args.scalars[10] // c3
+	s11 := args.scalars[11] // c2
+	s12 := args.scalars[12] // bias127
+	s13 := args.scalars[13] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // dy
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // sum
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // dx
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v3 := vectorMax(s1, v0)
+			v4 := vectorMin(s0, v3)
+			v7 := float32(v4*s2) + s3
+			v8 := v7 - s3
+			v10 := float32(v8*s4) + v4
+			v12 := float32(v8*s5) + v10
+			v15 := float32(s6*v12) + s7
+			v17 := float32(v15*v12) + s8
+			v19 := float32(v17*v12) + s9
+			v21 := float32(v19*v12) + s10
+			v23 := float32(v21*v12) + s11
+			v24 := v12 * v12
+			v25 := float32(v24*v23) + v12
+			v27 := math.Float32frombits(math.Float32bits(v7) + math.Float32bits(s12))
+			v28 := math.Float32frombits(math.Float32bits(v27) << 23)
+			v29 := s1 > v0
+			v31 := float32(v28*v25) + v28
+			v32 := vectorSelect(v29, s13, v31)
+			v33 := *(*float32)(unsafe.Add(p1, 4*i))
+			v34 := *(*float32)(p2)
+			v35 := v32 * v34
+			v36 := v33 - v35
+			v37 := *(*float32)(unsafe.Add(p3, 4*i))
+			v38 := v37 + v36
+			*(*float32)(unsafe.Add(p3, 4*i)) = v38
+		}
+	}
+}
+
+func portableLogSumExpGradient(args *vectorArgs) {
+	s0 := args.scalars[0]   // expHigh
+	s1 := args.scalars[1]   // expLow
+	s2 := args.scalars[2]   // log2e
+	s3 := args.scalars[3]   // magic
+	s4 := args.scalars[4]   // minusLn2High
+	s5 := args.scalars[5]   // minusLn2Low
+	s6 := args.scalars[6]   // c7
+	s7 := args.scalars[7]   // c6
+	s8 := args.scalars[8]   // c5
+	s9 := args.scalars[9]   // c4
+	s10 := args.scalars[10] // c3
+	s11 := args.scalars[11] // c2
+	s12 := args.scalars[12] // bias127
+	s13 := args.scalars[13] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // lse
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dy
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // dx
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v1 := *(*float32)(p1)
+			v2 := v0 - v1
+			v5 := vectorMax(s1, v2)
+			v6 := vectorMin(s0, v5)
+			v9 := float32(v6*s2) + s3
+			v10 := v9 - s3
+			v12 := float32(v10*s4) + v6
+			v14 := float32(v10*s5) + v12
+			v17 := float32(s6*v14) + s7
+			v19 := float32(v17*v14) + s8
+			v21 := float32(v19*v14) + s9
+			v23 := float32(v21*v14) + s10
+			v25 := float32(v23*v14) + s11
+			v26 := v14 * v14
+			v27 := float32(v26*v25) + v14
+			v29 := math.Float32frombits(math.Float32bits(v9) + math.Float32bits(s12))
+			v30 := math.Float32frombits(math.Float32bits(v29) << 23)
+			v31 := s1 > v2
+			v33 := float32(v30*v27) + v30
+			v34 := vectorSelect(v31, s13, v33)
+			v35 := *(*float32)(p2)
+			v36 := v34 * v35
+			*(*float32)(unsafe.Add(p3, 4*i)) = v36
+		}
+	}
+}
+
+func portableLogSumExpGradientAccumulate(args *vectorArgs) {
+	s0 := args.scalars[0]   // expHigh
+	s1 := args.scalars[1]   // expLow
+	s2 := args.scalars[2]   // log2e
+	s3 := args.scalars[3]   // magic
+	s4 := args.scalars[4]   // minusLn2High
+	s5 := args.scalars[5]   // minusLn2Low
+	s6 := args.scalars[6]   // c7
+	s7 := args.scalars[7]   // c6
+	s8 := args.scalars[8]   // c5
+	s9 := args.scalars[9]   // c4
+	s10 := args.scalars[10] // c3
+	s11 := args.scalars[11] // c2
+	s12 := args.scalars[12] // bias127
+	s13 := args.scalars[13] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // lse
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dy
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // dx
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v1 := *(*float32)(p1)
+			v2 := v0 - v1
+			v5 := vectorMax(s1, v2)
+			v6 := vectorMin(s0, v5)
+			v9 := float32(v6*s2) + s3
+			v10 := v9 - s3
+			v12 := float32(v10*s4) + v6
+			v14 := float32(v10*s5) + v12
+			v17 := float32(s6*v14) + s7
+			v19 := float32(v17*v14) + s8
+			v21 := float32(v19*v14) + s9
+			v23 := float32(v21*v14) + s10
+			v25 := float32(v23*v14) + s11
+			v26 := v14 * v14
+			v27 := float32(v26*v25) + v14
+			v29 := math.Float32frombits(math.Float32bits(v9) + math.Float32bits(s12))
+			v30 := math.Float32frombits(math.Float32bits(v29) << 23)
+			v31 := s1 > v2
+			v33 := float32(v30*v27) + v30
+			v34 := vectorSelect(v31, s13, v33)
+			v35 := *(*float32)(p2)
+			v36 := v34 * v35
+			v37 := *(*float32)(unsafe.Add(p3, 4*i))
+			v38 := v37 + v36
+			*(*float32)(unsafe.Add(p3, 4*i)) = v38
 		}
 	}
 }
@@ -557,6 +907,7 @@ func portableCrossEntropyGradient(args *vectorArgs) {
 	s11 := args.scalars[11] // c3
 	s12 := args.scalars[12] // c2
 	s13 := args.scalars[13] // bias127
+	s14 := args.scalars[14] // zero
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // logp
 		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // dx
@@ -577,45 +928,112 @@ func portableCrossEntropyGradient(args *vectorArgs) {
 			v25 := float32(v24*v23) + v12
 			v27 := math.Float32frombits(math.Float32bits(v7) + math.Float32bits(s13))
 			v28 := math.Float32frombits(math.Float32bits(v27) << 23)
-			v29 := float32(v28*v25) + v28
-			v31 := v29 * s0
-			*(*float32)(unsafe.Add(p1, 4*i)) = v31
+			v29 := s2 > v0
+			v31 := float32(v28*v25) + v28
+			v32 := vectorSelect(v29, s14, v31)
+			v34 := v32 * s0
+			*(*float32)(unsafe.Add(p1, 4*i)) = v34
+		}
+	}
+}
+
+func portableCrossEntropyGradientAccumulate(args *vectorArgs) {
+	s0 := args.scalars[0]   // scale
+	s1 := args.scalars[1]   // expHigh
+	s2 := args.scalars[2]   // expLow
+	s3 := args.scalars[3]   // log2e
+	s4 := args.scalars[4]   // magic
+	s5 := args.scalars[5]   // minusLn2High
+	s6 := args.scalars[6]   // minusLn2Low
+	s7 := args.scalars[7]   // c7
+	s8 := args.scalars[8]   // c6
+	s9 := args.scalars[9]   // c5
+	s10 := args.scalars[10] // c4
+	s11 := args.scalars[11] // c3
+	s12 := args.scalars[12] // c2
+	s13 := args.scalars[13] // bias127
+	s14 := args.scalars[14] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // logp
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // dx
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v3 := vectorMax(s2, v0)
+			v4 := vectorMin(s1, v3)
+			v7 := float32(v4*s3) + s4
+			v8 := v7 - s4
+			v10 := float32(v8*s5) + v4
+			v12 := float32(v8*s6) + v10
+			v15 := float32(s7*v12) + s8
+			v17 := float32(v15*v12) + s9
+			v19 := float32(v17*v12) + s10
+			v21 := float32(v19*v12) + s11
+			v23 := float32(v21*v12) + s12
+			v24 := v12 * v12
+			v25 := float32(v24*v23) + v12
+			v27 := math.Float32frombits(math.Float32bits(v7) + math.Float32bits(s13))
+			v28 := math.Float32frombits(math.Float32bits(v27) << 23)
+			v29 := s2 > v0
+			v31 := float32(v28*v25) + v28
+			v32 := vectorSelect(v29, s14, v31)
+			v34 := v32 * s0
+			v35 := *(*float32)(unsafe.Add(p1, 4*i))
+			v36 := v35 + v34
+			*(*float32)(unsafe.Add(p1, 4*i)) = v36
 		}
 	}
 }
 
 func portableMaxPoolFirst(args *vectorArgs) {
-	s0 := args.scalars[0] // position
+	s0 := args.scalars[0] // minusInf
+	s1 := args.scalars[1] // zero
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
-		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
-		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // index
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // position
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // y
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // index
 		for i := range args.cols {
 			v0 := *(*float32)(unsafe.Add(p0, 4*i))
-			*(*float32)(unsafe.Add(p1, 4*i)) = v0
-			*(*float32)(unsafe.Add(p2, 4*i)) = s0
+			v1 := *(*float32)(p1)
+			v4 := *(*float32)(unsafe.Add(p2, 4*i))
+			if row == 0 {
+				v4 = s0
+			}
+			v5 := *(*float32)(unsafe.Add(p3, 4*i))
+			if row == 0 {
+				v5 = s1
+			}
+			v6 := v0 > v4
+			v7 := v0 != v0
+			v8 := vectorSelect(v6, v0, v4)
+			v9 := vectorSelect(v6, v1, v5)
+			v10 := vectorSelect(v7, v0, v8)
+			v11 := vectorSelect(v7, v1, v9)
+			*(*float32)(unsafe.Add(p2, 4*i)) = v10
+			*(*float32)(unsafe.Add(p3, 4*i)) = v11
 		}
 	}
 }
 
 func portableMaxPoolNext(args *vectorArgs) {
-	s0 := args.scalars[0] // position
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
-		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
-		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // index
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // position
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // y
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // index
 		for i := range args.cols {
 			v0 := *(*float32)(unsafe.Add(p0, 4*i))
-			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v1 := *(*float32)(p1)
 			v2 := *(*float32)(unsafe.Add(p2, 4*i))
-			v3 := v0 > v1
-			v4 := v0 != v0
-			v5 := vectorSelect(v3, v0, v1)
-			v7 := vectorSelect(v3, s0, v2)
-			v8 := vectorSelect(v4, v0, v5)
-			v9 := vectorSelect(v4, s0, v7)
-			*(*float32)(unsafe.Add(p1, 4*i)) = v8
-			*(*float32)(unsafe.Add(p2, 4*i)) = v9
+			v3 := *(*float32)(unsafe.Add(p3, 4*i))
+			v4 := v0 > v2
+			v5 := v0 != v0
+			v6 := vectorSelect(v4, v0, v2)
+			v7 := vectorSelect(v4, v1, v3)
+			v8 := vectorSelect(v5, v0, v6)
+			v9 := vectorSelect(v5, v1, v7)
+			*(*float32)(unsafe.Add(p2, 4*i)) = v8
+			*(*float32)(unsafe.Add(p3, 4*i)) = v9
 		}
 	}
 }
@@ -624,17 +1042,66 @@ func portableMaxPoolGradient(args *vectorArgs) {
 	s0 := args.scalars[0] // position
 	s1 := args.scalars[1] // zero
 	for row := range args.rows {
-		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dx
-		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // dy
-		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // index
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // index
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dx
 		for i := range args.cols {
-			v0 := *(*float32)(unsafe.Add(p1, 4*i))
-			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
 			v3 := math.Float32bits(v1) == math.Float32bits(s0)
-			v4 := *(*float32)(unsafe.Add(p0, 4*i))
-			v6 := vectorSelect(v3, v0, s1)
-			v7 := v4 + v6
-			*(*float32)(unsafe.Add(p0, 4*i)) = v7
+			v5 := vectorSelect(v3, v0, s1)
+			*(*float32)(unsafe.Add(p2, 4*i)) = v5
+		}
+	}
+}
+
+func portableMaxPoolGradientAccumulate(args *vectorArgs) {
+	s0 := args.scalars[0] // position
+	s1 := args.scalars[1] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // index
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dx
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v3 := math.Float32bits(v1) == math.Float32bits(s0)
+			v5 := vectorSelect(v3, v0, s1)
+			v6 := *(*float32)(unsafe.Add(p2, 4*i))
+			v7 := v6 + v5
+			*(*float32)(unsafe.Add(p2, 4*i)) = v7
+		}
+	}
+}
+
+func portableSumWindowFirst(args *vectorArgs) {
+	s0 := args.scalars[0] // s
+	s1 := args.scalars[1] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v3 := *(*float32)(unsafe.Add(p1, 4*i))
+			if row == 0 {
+				v3 = s1
+			}
+			v4 := float32(s0*v0) + v3
+			*(*float32)(unsafe.Add(p1, 4*i)) = v4
+		}
+	}
+}
+
+func portableSumWindowNext(args *vectorArgs) {
+	s0 := args.scalars[0] // s
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v2 := *(*float32)(unsafe.Add(p1, 4*i))
+			v3 := float32(s0*v0) + v2
+			*(*float32)(unsafe.Add(p1, 4*i)) = v3
 		}
 	}
 }

@@ -51,10 +51,10 @@ func vectorSumSquaresRowsAVX2(args *vectorArgs)
 func vectorSumSquaresRowsAVX512(args *vectorArgs)
 
 //go:noescape
-func vectorSquaredDeviationsAVX2(args *vectorArgs)
+func vectorDeviationsAVX2(args *vectorArgs)
 
 //go:noescape
-func vectorSquaredDeviationsAVX512(args *vectorArgs)
+func vectorDeviationsAVX512(args *vectorArgs)
 
 //go:noescape
 func vectorDotRowsAVX2(args *vectorArgs)
@@ -63,10 +63,46 @@ func vectorDotRowsAVX2(args *vectorArgs)
 func vectorDotRowsAVX512(args *vectorArgs)
 
 //go:noescape
-func vectorExpAVX2(args *vectorArgs)
+func vectorMaxRowAVX2(args *vectorArgs)
 
 //go:noescape
-func vectorExpAVX512(args *vectorArgs)
+func vectorMaxRowAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorSumExpAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorSumExpAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorExpSumAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorExpSumAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorScaleRowAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorScaleRowAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorShiftRowAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorShiftRowAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorDotRowAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorDotRowAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorSumRowAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorSumRowAVX512(args *vectorArgs)
 
 //go:noescape
 func vectorSoftmaxGradientAVX2(args *vectorArgs)
@@ -75,16 +111,46 @@ func vectorSoftmaxGradientAVX2(args *vectorArgs)
 func vectorSoftmaxGradientAVX512(args *vectorArgs)
 
 //go:noescape
+func vectorSoftmaxGradientAccumulateAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorSoftmaxGradientAccumulateAVX512(args *vectorArgs)
+
+//go:noescape
 func vectorLogSoftmaxGradientAVX2(args *vectorArgs)
 
 //go:noescape
 func vectorLogSoftmaxGradientAVX512(args *vectorArgs)
 
 //go:noescape
+func vectorLogSoftmaxGradientAccumulateAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorLogSoftmaxGradientAccumulateAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorLogSumExpGradientAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorLogSumExpGradientAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorLogSumExpGradientAccumulateAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorLogSumExpGradientAccumulateAVX512(args *vectorArgs)
+
+//go:noescape
 func vectorCrossEntropyGradientAVX2(args *vectorArgs)
 
 //go:noescape
 func vectorCrossEntropyGradientAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorCrossEntropyGradientAccumulateAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorCrossEntropyGradientAccumulateAVX512(args *vectorArgs)
 
 //go:noescape
 func vectorMaxPoolFirstAVX2(args *vectorArgs)
@@ -103,6 +169,24 @@ func vectorMaxPoolGradientAVX2(args *vectorArgs)
 
 //go:noescape
 func vectorMaxPoolGradientAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorMaxPoolGradientAccumulateAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorMaxPoolGradientAccumulateAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorSumWindowFirstAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorSumWindowFirstAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorSumWindowNextAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorSumWindowNextAVX512(args *vectorArgs)
 
 //go:noescape
 func vectorDropoutAVX2(args *vectorArgs)
@@ -601,24 +685,52 @@ func init() {
 	vecSumRows.levels[AVX512] = vectorSumRowsAVX512
 	vecSumSquaresRows.levels[AVX2] = vectorSumSquaresRowsAVX2
 	vecSumSquaresRows.levels[AVX512] = vectorSumSquaresRowsAVX512
-	vecSquaredDeviations.levels[AVX2] = vectorSquaredDeviationsAVX2
-	vecSquaredDeviations.levels[AVX512] = vectorSquaredDeviationsAVX512
+	vecDeviations.levels[AVX2] = vectorDeviationsAVX2
+	vecDeviations.levels[AVX512] = vectorDeviationsAVX512
 	vecDotRows.levels[AVX2] = vectorDotRowsAVX2
 	vecDotRows.levels[AVX512] = vectorDotRowsAVX512
-	vecExp.levels[AVX2] = vectorExpAVX2
-	vecExp.levels[AVX512] = vectorExpAVX512
+	vecMaxRow.levels[AVX2] = vectorMaxRowAVX2
+	vecMaxRow.levels[AVX512] = vectorMaxRowAVX512
+	vecSumExp.levels[AVX2] = vectorSumExpAVX2
+	vecSumExp.levels[AVX512] = vectorSumExpAVX512
+	vecExpSum.levels[AVX2] = vectorExpSumAVX2
+	vecExpSum.levels[AVX512] = vectorExpSumAVX512
+	vecScaleRow.levels[AVX2] = vectorScaleRowAVX2
+	vecScaleRow.levels[AVX512] = vectorScaleRowAVX512
+	vecShiftRow.levels[AVX2] = vectorShiftRowAVX2
+	vecShiftRow.levels[AVX512] = vectorShiftRowAVX512
+	vecDotRow.levels[AVX2] = vectorDotRowAVX2
+	vecDotRow.levels[AVX512] = vectorDotRowAVX512
+	vecSumRow.levels[AVX2] = vectorSumRowAVX2
+	vecSumRow.levels[AVX512] = vectorSumRowAVX512
 	vecSoftmaxGradient.levels[AVX2] = vectorSoftmaxGradientAVX2
 	vecSoftmaxGradient.levels[AVX512] = vectorSoftmaxGradientAVX512
+	vecSoftmaxGradientAccumulate.levels[AVX2] = vectorSoftmaxGradientAccumulateAVX2
+	vecSoftmaxGradientAccumulate.levels[AVX512] = vectorSoftmaxGradientAccumulateAVX512
 	vecLogSoftmaxGradient.levels[AVX2] = vectorLogSoftmaxGradientAVX2
 	vecLogSoftmaxGradient.levels[AVX512] = vectorLogSoftmaxGradientAVX512
+	vecLogSoftmaxGradientAccumulate.levels[AVX2] = vectorLogSoftmaxGradientAccumulateAVX2
+	vecLogSoftmaxGradientAccumulate.levels[AVX512] = vectorLogSoftmaxGradientAccumulateAVX512
+	vecLogSumExpGradient.levels[AVX2] = vectorLogSumExpGradientAVX2
+	vecLogSumExpGradient.levels[AVX512] = vectorLogSumExpGradientAVX512
+	vecLogSumExpGradientAccumulate.levels[AVX2] = vectorLogSumExpGradientAccumulateAVX2
+	vecLogSumExpGradientAccumulate.levels[AVX512] = vectorLogSumExpGradientAccumulateAVX512
 	vecCrossEntropyGradient.levels[AVX2] = vectorCrossEntropyGradientAVX2
 	vecCrossEntropyGradient.levels[AVX512] = vectorCrossEntropyGradientAVX512
+	vecCrossEntropyGradientAccumulate.levels[AVX2] = vectorCrossEntropyGradientAccumulateAVX2
+	vecCrossEntropyGradientAccumulate.levels[AVX512] = vectorCrossEntropyGradientAccumulateAVX512
 	vecMaxPoolFirst.levels[AVX2] = vectorMaxPoolFirstAVX2
 	vecMaxPoolFirst.levels[AVX512] = vectorMaxPoolFirstAVX512
 	vecMaxPoolNext.levels[AVX2] = vectorMaxPoolNextAVX2
 	vecMaxPoolNext.levels[AVX512] = vectorMaxPoolNextAVX512
 	vecMaxPoolGradient.levels[AVX2] = vectorMaxPoolGradientAVX2
 	vecMaxPoolGradient.levels[AVX512] = vectorMaxPoolGradientAVX512
+	vecMaxPoolGradientAccumulate.levels[AVX2] = vectorMaxPoolGradientAccumulateAVX2
+	vecMaxPoolGradientAccumulate.levels[AVX512] = vectorMaxPoolGradientAccumulateAVX512
+	vecSumWindowFirst.levels[AVX2] = vectorSumWindowFirstAVX2
+	vecSumWindowFirst.levels[AVX512] = vectorSumWindowFirstAVX512
+	vecSumWindowNext.levels[AVX2] = vectorSumWindowNextAVX2
+	vecSumWindowNext.levels[AVX512] = vectorSumWindowNextAVX512
 	vecDropout.levels[AVX2] = vectorDropoutAVX2
 	vecDropout.levels[AVX512] = vectorDropoutAVX512
 	vecDropoutAccumulate.levels[AVX2] = vectorDropoutAccumulateAVX2

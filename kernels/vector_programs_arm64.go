@@ -27,22 +27,55 @@ func vectorSumRowsNEON(args *vectorArgs)
 func vectorSumSquaresRowsNEON(args *vectorArgs)
 
 //go:noescape
-func vectorSquaredDeviationsNEON(args *vectorArgs)
+func vectorDeviationsNEON(args *vectorArgs)
 
 //go:noescape
 func vectorDotRowsNEON(args *vectorArgs)
 
 //go:noescape
-func vectorExpNEON(args *vectorArgs)
+func vectorMaxRowNEON(args *vectorArgs)
+
+//go:noescape
+func vectorSumExpNEON(args *vectorArgs)
+
+//go:noescape
+func vectorExpSumNEON(args *vectorArgs)
+
+//go:noescape
+func vectorScaleRowNEON(args *vectorArgs)
+
+//go:noescape
+func vectorShiftRowNEON(args *vectorArgs)
+
+//go:noescape
+func vectorDotRowNEON(args *vectorArgs)
+
+//go:noescape
+func vectorSumRowNEON(args *vectorArgs)
 
 //go:noescape
 func vectorSoftmaxGradientNEON(args *vectorArgs)
 
 //go:noescape
+func vectorSoftmaxGradientAccumulateNEON(args *vectorArgs)
+
+//go:noescape
 func vectorLogSoftmaxGradientNEON(args *vectorArgs)
 
 //go:noescape
+func vectorLogSoftmaxGradientAccumulateNEON(args *vectorArgs)
+
+//go:noescape
+func vectorLogSumExpGradientNEON(args *vectorArgs)
+
+//go:noescape
+func vectorLogSumExpGradientAccumulateNEON(args *vectorArgs)
+
+//go:noescape
 func vectorCrossEntropyGradientNEON(args *vectorArgs)
+
+//go:noescape
+func vectorCrossEntropyGradientAccumulateNEON(args *vectorArgs)
 
 //go:noescape
 func vectorMaxPoolFirstNEON(args *vectorArgs)
@@ -52,6 +85,15 @@ func vectorMaxPoolNextNEON(args *vectorArgs)
 
 //go:noescape
 func vectorMaxPoolGradientNEON(args *vectorArgs)
+
+//go:noescape
+func vectorMaxPoolGradientAccumulateNEON(args *vectorArgs)
+
+//go:noescape
+func vectorSumWindowFirstNEON(args *vectorArgs)
+
+//go:noescape
+func vectorSumWindowNextNEON(args *vectorArgs)
 
 //go:noescape
 func vectorDropoutNEON(args *vectorArgs)
@@ -302,15 +344,29 @@ func init() {
 	vecAddBias.levels[NEON] = vectorAddBiasNEON
 	vecSumRows.levels[NEON] = vectorSumRowsNEON
 	vecSumSquaresRows.levels[NEON] = vectorSumSquaresRowsNEON
-	vecSquaredDeviations.levels[NEON] = vectorSquaredDeviationsNEON
+	vecDeviations.levels[NEON] = vectorDeviationsNEON
 	vecDotRows.levels[NEON] = vectorDotRowsNEON
-	vecExp.levels[NEON] = vectorExpNEON
+	vecMaxRow.levels[NEON] = vectorMaxRowNEON
+	vecSumExp.levels[NEON] = vectorSumExpNEON
+	vecExpSum.levels[NEON] = vectorExpSumNEON
+	vecScaleRow.levels[NEON] = vectorScaleRowNEON
+	vecShiftRow.levels[NEON] = vectorShiftRowNEON
+	vecDotRow.levels[NEON] = vectorDotRowNEON
+	vecSumRow.levels[NEON] = vectorSumRowNEON
 	vecSoftmaxGradient.levels[NEON] = vectorSoftmaxGradientNEON
+	vecSoftmaxGradientAccumulate.levels[NEON] = vectorSoftmaxGradientAccumulateNEON
 	vecLogSoftmaxGradient.levels[NEON] = vectorLogSoftmaxGradientNEON
+	vecLogSoftmaxGradientAccumulate.levels[NEON] = vectorLogSoftmaxGradientAccumulateNEON
+	vecLogSumExpGradient.levels[NEON] = vectorLogSumExpGradientNEON
+	vecLogSumExpGradientAccumulate.levels[NEON] = vectorLogSumExpGradientAccumulateNEON
 	vecCrossEntropyGradient.levels[NEON] = vectorCrossEntropyGradientNEON
+	vecCrossEntropyGradientAccumulate.levels[NEON] = vectorCrossEntropyGradientAccumulateNEON
 	vecMaxPoolFirst.levels[NEON] = vectorMaxPoolFirstNEON
 	vecMaxPoolNext.levels[NEON] = vectorMaxPoolNextNEON
 	vecMaxPoolGradient.levels[NEON] = vectorMaxPoolGradientNEON
+	vecMaxPoolGradientAccumulate.levels[NEON] = vectorMaxPoolGradientAccumulateNEON
+	vecSumWindowFirst.levels[NEON] = vectorSumWindowFirstNEON
+	vecSumWindowNext.levels[NEON] = vectorSumWindowNextNEON
 	vecDropout.levels[NEON] = vectorDropoutNEON
 	vecDropoutAccumulate.levels[NEON] = vectorDropoutAccumulateNEON
 	vecSGDFirst.levels[NEON] = vectorSGDFirstNEON

@@ -33,6 +33,8 @@ const (
 	opShiftRight               // a >> imm on the bits, unsigned
 	opEqual                    // all bits set where a == b on the bits
 	opStore                    // store a to stream imm
+	opSumRow                   // sum of a over the row, from b, to the row's scalar of stream imm
+	opMaxRow                   // largest a of the row and b, NaN aside, to the row's scalar of stream imm
 )
 
 // value numbers an instruction of a program.
@@ -46,12 +48,17 @@ type instruction struct {
 	imm     int
 }
 
-// program is the body of a vector kernel.
+// program is the body of a vector kernel. Its streams of stride 0 that are kept
+// stay in registers while all rows pass a strip of columns; the program then
+// loads each before it stores it, and a kept stream may start from a scalar
+// instead of its memory.
 type program struct {
 	name    string
 	streams []string
 	scalars []string
 	code    []instruction
+	kept    []int
+	initial map[int]value
 }
 
 func newProgram(name string) *program { return &program{name: name} }
@@ -78,6 +85,32 @@ func (p *program) row(name string) value {
 func (p *program) load(stream int) value { return p.emit(opLoad, value(stream), none, none, 0) }
 
 func (p *program) store(stream int, v value) { p.emit(opStore, v, none, none, stream) }
+
+// keep adds a stream that is kept in registers and returns its number.
+func (p *program) keep(name string) int {
+	p.kept = append(p.kept, p.stream(name))
+	return len(p.streams) - 1
+}
+
+// keptFrom adds a kept stream that starts from a scalar in each strip.
+func (p *program) keptFrom(name string, initial value) int {
+	s := p.keep(name)
+	if p.initial == nil {
+		p.initial = map[int]value{}
+	}
+	p.initial[s] = initial
+	return s
+}
+
+func (p *program) isKept(stream int) bool { return slices.Contains(p.kept, stream) }
+
+// reduce adds a stream of one scalar per row that receives the sum or maximum of
+// v over the row.
+func (p *program) reduce(op opcode, name string, v, initial value) {
+	p.emit(op, v, initial, none, p.stream(name))
+}
+
+func (in instruction) isReduction() bool { return in.op == opSumRow || in.op == opMaxRow }
 
 // out adds a stream and stores v to it.
 func (p *program) out(name string, v value) { p.store(p.stream(name), v) }
@@ -111,7 +144,7 @@ func (p *program) choose(m, a, b value) value { return p.emit(opSelect, m, a, b,
 // constants are scalars with fixed values, under their Go expressions. They come
 // after the scalars that a call sets.
 var constants = map[string]string{
-	"zero": "0", "one": "1", "slope": "0.01",
+	"zero": "0", "one": "1", "slope": "0.01", "minusInf": "float32(math.Inf(-1))",
 	"expHigh": "88.02", "expLow": "-87.33", "log2e": "math.Log2E", "magic": "3 << 22", "bias127": "math.Float32frombits(127)",
 	// ln 2 in two parts, the first exact in products with small integers.
 	"minusLn2High": "-0.693359375", "minusLn2Low": "2.12194440e-4",

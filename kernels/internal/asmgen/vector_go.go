@@ -46,9 +46,22 @@ func portableProgram(b *bytes.Buffer, p *program) {
 			fmt.Fprintf(b, "p%d := unsafe.Add(args.streams[%d], row*args.strides[%d]) // %s\n", i, i, i, s)
 		}
 	}
+	for v, in := range p.code {
+		if in.isReduction() {
+			fmt.Fprintf(b, "r%d := %s\n", v, goOperand(p, in.b))
+		}
+	}
 	b.WriteString("for i := range args.cols {\n")
 	last := p.lastUses()
 	for v, in := range p.code {
+		if in.op == opSumRow {
+			fmt.Fprintf(b, "r%d += %s\n", v, goOperand(p, in.a))
+			continue
+		}
+		if in.op == opMaxRow {
+			fmt.Fprintf(b, "r%d = vectorMax(%s, r%d)\n", v, goOperand(p, in.a), v)
+			continue
+		}
 		if in.op == opStore {
 			fmt.Fprintf(b, "*(*float32)(unsafe.Add(p%d, 4*i)) = %s\n", in.imm, goOperand(p, in.a))
 			continue
@@ -57,8 +70,17 @@ func portableProgram(b *bytes.Buffer, p *program) {
 			continue
 		}
 		fmt.Fprintf(b, "v%d := %s\n", v, goExpression(p, in))
+		if initial, ok := p.initial[int(in.a)]; ok && in.op == opLoad {
+			fmt.Fprintf(b, "if row == 0 {\nv%d = %s\n}\n", v, goOperand(p, initial))
+		}
 	}
-	b.WriteString("}\n}\n}\n")
+	b.WriteString("}\n")
+	for v, in := range p.code {
+		if in.isReduction() {
+			fmt.Fprintf(b, "*(*float32)(p%d) = r%d\n", in.imm, v)
+		}
+	}
+	b.WriteString("}\n}\n")
 }
 
 func goOperand(p *program, v value) string {

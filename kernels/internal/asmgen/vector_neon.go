@@ -2,16 +2,18 @@ package main
 
 import "fmt"
 
-// Registers: R0 args, R1 to R8 streams, R9 vectors left in the row, R10 columns
-// left over, R11 and R12 scratch, R13 rows left, R14 bytes of a row.
+// Registers: R0 args, R1 to R8 streams, R9 vectors or columns left, R10 columns
+// left over, R11 scratch, R13 rows left, R14 bytes of a row, or of it done.
 
 func neonPointer(i int) string { return fmt.Sprintf("R%d", 1+i) }
 
 type neonEmitter struct {
 	*assembly
-	p      *program
-	last   []int
-	pinned map[value]int
+	p        *program
+	last     []int
+	pinned   map[value]int // scalars, row scalars, the index and what a row is reduced to
+	vector   int           // of several side by side
+	keptRegs map[int]int   // of the kept streams
 }
 
 func emitVectorNEON(programs []*program) []byte {
@@ -23,12 +25,18 @@ func emitVectorNEON(programs []*program) []byte {
 	a.WriteString("GLOBL iota<>(SB), RODATA|NOPTR, $16\n")
 	for _, p := range programs {
 		a.text("vector"+p.name+"NEON", "args *vectorArgs")
-		(&neonEmitter{assembly: a, p: p, last: p.lastUses()}).program()
+		e := &neonEmitter{assembly: a, p: p, last: p.lastUses()}
+		if len(p.kept) > 0 {
+			e.columns()
+		} else {
+			e.rows()
+		}
 	}
 	return a.Bytes()
 }
 
-func (e *neonEmitter) program() {
+// start loads the arguments and returns how many registers are taken.
+func (e *neonEmitter) start() int {
 	e.op("MOVD args+0(FP), R0")
 	pinned := e.pin()
 	for i := range e.p.streams {
@@ -36,37 +44,47 @@ func (e *neonEmitter) program() {
 			e.op("MOVD %d(R0), %s", vecStreams+8*i, neonPointer(i))
 		}
 	}
+	return pinned
+}
+
+// rows emits a loop over rows around one over the vectors of a row and one over
+// the columns left over.
+func (e *neonEmitter) rows() {
+	pinned := e.start()
 	e.op("MOVD %d(R0), R13", vecRows)
 	e.op("MOVD %d(R0), R14", vecCols)
 	e.op("LSL $2, R14")
 	e.label("row")
-	for v, in := range e.p.code {
-		if in.op == opRow {
-			e.op("VLD1R (%s), [V%d.S4]", neonPointer(int(in.a)), e.pinned[value(v)])
-		}
-	}
+	e.startRow()
 	e.op("MOVD %d(R0), R10", vecCols)
 	e.op("LSR $2, R10, R9")
 	e.op("AND $3, R10")
 	e.op("CBZ R9, tail")
 	e.label("vector")
 	e.body(pinned, false)
+	e.advance(4)
 	e.op("SUBS $1, R9")
 	e.op("BNE vector")
 	e.label("tail")
 	e.op("CBZ R10, next")
 	e.label("single")
 	e.body(pinned, true)
+	e.advance(1)
 	e.op("SUBS $1, R10")
 	e.op("BNE single")
 	e.label("next")
+	for v, in := range e.p.code {
+		if in.isReduction() {
+			e.reduce(in, e.pinned[value(v)])
+		}
+	}
 	for i := range e.p.streams {
 		if !e.p.reads(i) {
 			continue
 		}
 		e.op("MOVD %d(R0), R11", vecStrides+8*i)
 		e.op("ADD R11, %s", neonPointer(i))
-		if !e.isRow(i) {
+		if !e.p.isRow(i) {
 			e.op("SUB R14, %s", neonPointer(i))
 		}
 	}
@@ -75,30 +93,135 @@ func (e *neonEmitter) program() {
 	e.op("RET")
 }
 
-// isRow tells whether a stream has one scalar per row.
-func (e *neonEmitter) isRow(stream int) bool {
-	for _, in := range e.p.code {
-		if in.op == opRow && int(in.a) == stream {
-			return true
+// startRow loads the row's scalars and sets what it is reduced to.
+func (e *neonEmitter) startRow() {
+	for v, in := range e.p.code {
+		switch {
+		case in.op == opRow:
+			e.op("VLD1R (%s), [V%d.S4]", neonPointer(int(in.a)), e.pinned[value(v)])
+		case in.isReduction():
+			e.move(e.pinned[in.b], e.pinned[value(v)])
 		}
 	}
-	return false
+}
+
+// advance moves pointers and index on by n columns.
+func (e *neonEmitter) advance(n int) {
+	for i := range e.p.streams {
+		if e.p.reads(i) && !e.p.isRow(i) {
+			e.op("ADD $%d, %s", 4*n, neonPointer(i))
+		}
+	}
+	for v, in := range e.p.code {
+		if in.op == opIndex {
+			index := e.pinned[value(v)]
+			e.op("MOVD $%d, R11", n)
+			e.op("VDUP R11, V%d.S4", index+1)
+			e.op("VADD V%d.S4, V%d.S4, V%d.S4", index+1, index, index)
+			break
+		}
+	}
+}
+
+// reduce stores the sum or maximum of the lanes of a register.
+func (e *neonEmitter) reduce(in instruction, reg int) {
+	if in.op == opSumRow {
+		e.word(0x6E20D400, "faddp", reg, reg, reg)
+		e.word(0x6E20D400, "faddp", reg, reg, reg)
+	} else {
+		e.op("WORD $0x%08X // fmaxv s%d, v%d.4s", 0x6E30F800|reg<<5|reg, reg, reg)
+	}
+	e.op("FMOVS F%d, (%s)", reg, neonPointer(in.imm))
+}
+
+// columns emits a loop over strips of columns around one over rows: strips of
+// four vectors, so that their sums do not wait for each other, then of one
+// vector, then of one column. R9 holds the columns left, R14 the bytes done.
+func (e *neonEmitter) columns() {
+	pinned := e.start()
+	e.op("MOVD ZR, R14")
+	e.op("MOVD %d(R0), R9", vecCols)
+	for _, strip := range []struct {
+		name    string
+		vectors int
+		columns int
+	}{{"wide", 4, 16}, {"vector", 1, 4}, {"single", 1, 1}} {
+		e.label(strip.name)
+		e.op("CMP $%d, R9", strip.columns)
+		e.op("BLT %sEnd", strip.name)
+		e.strip(pinned, strip.vectors, strip.name, strip.columns == 1)
+		e.op("ADD $%d, R14", 4*strip.columns)
+		e.op("SUB $%d, R9", strip.columns)
+		e.op("B %s", strip.name)
+		e.label(strip.name + "End")
+	}
+	e.op("RET")
+}
+
+// strip emits the loop over the rows of a strip of n vectors.
+func (e *neonEmitter) strip(pinned, n int, name string, single bool) {
+	for i := range e.p.streams {
+		if !e.p.reads(i) {
+			continue
+		}
+		e.op("MOVD %d(R0), %s", vecStreams+8*i, neonPointer(i))
+		if !e.p.isRow(i) {
+			e.op("ADD R14, %s", neonPointer(i))
+		}
+	}
+	kept := make([]map[int]int, n)
+	free := pinned
+	for e.vector = range n {
+		kept[e.vector] = map[int]int{}
+		for _, s := range e.p.kept {
+			kept[e.vector][s] = free
+			if initial, ok := e.p.initial[s]; ok {
+				e.move(e.pinned[initial], free)
+			} else {
+				e.load(s, free, single)
+			}
+			free++
+		}
+	}
+	e.op("MOVD %d(R0), R13", vecRows)
+	e.label(name + "Row")
+	e.startRow()
+	for e.vector = range n {
+		e.keptRegs = kept[e.vector]
+		e.body(free, single)
+	}
+	for i := range e.p.streams {
+		if e.p.reads(i) && !e.p.isKept(i) {
+			e.op("MOVD %d(R0), R11", vecStrides+8*i)
+			e.op("ADD R11, %s", neonPointer(i))
+		}
+	}
+	e.op("SUBS $1, R13")
+	e.op("BNE %sRow", name)
+	for e.vector = range n {
+		for _, s := range e.p.kept {
+			if e.p.stores(s) {
+				e.store(kept[e.vector][s], s, single)
+			}
+		}
+	}
+	e.vector = 0
 }
 
 func (e *neonEmitter) pin() int {
 	e.pinned = map[value]int{}
 	next, index := 0, -1
 	for v, in := range e.p.code {
-		switch in.op {
-		case opRow:
+		switch {
+		case in.op == opRow || in.isReduction():
 			e.pinned[value(v)] = next
 			next++
-		case opScalar:
+		case in.op == opScalar:
 			e.pinned[value(v)] = next
 			e.op("ADD $%d, R0, R11", vecScalars+4*int(in.a))
 			e.op("VLD1R (R11), [V%d.S4]", next)
 			next++
-		case opIndex:
+		case in.op == opIndex:
 			if index < 0 {
 				index = next
 				next += 2
@@ -119,23 +242,21 @@ func (e *neonEmitter) body(pinned int, single bool) {
 	for i := range e.p.code {
 		e.instruction(i, r, single)
 	}
-	size := 16
+}
+
+func (e *neonEmitter) load(stream, reg int, single bool) {
 	if single {
-		size = 4
+		e.op("FMOVS (%s), F%d", neonPointer(stream), reg)
+	} else {
+		e.op("FMOVQ %d(%s), F%d", 16*e.vector, neonPointer(stream), reg)
 	}
-	for i := range e.p.streams {
-		if e.p.reads(i) && !e.isRow(i) {
-			e.op("ADD $%d, %s", size, neonPointer(i))
-		}
-	}
-	for v, in := range e.p.code {
-		if in.op == opIndex {
-			index := e.pinned[value(v)]
-			e.op("MOVD $%d, R11", size/4)
-			e.op("VDUP R11, V%d.S4", index+1)
-			e.op("VADD V%d.S4, V%d.S4, V%d.S4", index+1, index, index)
-			break
-		}
+}
+
+func (e *neonEmitter) store(reg, stream int, single bool) {
+	if single {
+		e.op("FMOVS F%d, (%s)", reg, neonPointer(stream))
+	} else {
+		e.op("FMOVQ F%d, %d(%s)", reg, 16*e.vector, neonPointer(stream))
 	}
 }
 
@@ -147,29 +268,36 @@ func (e *neonEmitter) instruction(i int, r *registers, single bool) {
 		}
 		return r.of[v]
 	}
-	switch in.op {
-	case opScalar, opRow, opIndex:
+	switch {
+	case in.op == opScalar || in.op == opRow || in.op == opIndex:
 		return
-	case opStore:
-		if single {
-			e.op("FMOVS F%d, (%s)", operand(in.a), neonPointer(in.imm))
-		} else {
-			e.op("VST1 [V%d.S4], (%s)", operand(in.a), neonPointer(in.imm))
+	case in.op == opLoad && e.p.isKept(int(in.a)):
+		r.borrow(value(i), e.keptRegs[int(in.a)])
+		return
+	case in.op == opStore:
+		a := operand(in.a)
+		switch {
+		case !e.p.isKept(in.imm):
+			e.store(a, in.imm, single)
+		case a != e.keptRegs[in.imm]:
+			e.move(a, e.keptRegs[in.imm])
 		}
 		r.dead(e.p, i, e.last)
 		return
+	case in.isReduction():
+		e.accumulate(in, operand(in.a), e.pinned[value(i)], r, single)
+		r.dead(e.p, i, e.last)
+		return
 	}
-	d := r.take()
-	r.of[value(i)] = d
+	addend := operand(in.c)
+	d := e.target(i, r)
 	switch in.op {
 	case opLoad:
-		if single {
-			e.op("FMOVS (%s), F%d", neonPointer(int(in.a)), d)
-		} else {
-			e.op("VLD1 (%s), [V%d.S4]", neonPointer(int(in.a)), d)
-		}
+		e.load(int(in.a), d, single)
 	case opFMA:
-		e.move(operand(in.c), d)
+		if addend != d {
+			e.move(addend, d)
+		}
 		e.op("VFMLA V%d.S4, V%d.S4, V%d.S4", operand(in.b), operand(in.a), d)
 	case opSelect:
 		e.move(operand(in.a), d)
@@ -195,6 +323,47 @@ func (e *neonEmitter) instruction(i int, r *registers, single bool) {
 		e.word(w.code, w.name, d, operand(in.a), operand(in.b))
 	}
 	r.dead(e.p, i, e.last)
+}
+
+// target returns the register for the result of instruction i. A multiply-add
+// and the last value of a kept stream take the place of what they replace,
+// unless another operand is still there.
+func (e *neonEmitter) target(i int, r *registers) int {
+	in := e.p.code[i]
+	if reg, ok := r.of[in.c]; in.op == opFMA && ok && e.last[in.c] == i && !r.borrowed[in.c] && in.a != in.c && in.b != in.c {
+		delete(r.of, in.c)
+		r.of[value(i)] = reg
+		return reg
+	}
+	if s := e.p.finalStore(i, e.last); s >= 0 && in.op != opSelect {
+		reg := e.keptRegs[s]
+		if in.op != opFMA || r.of[in.a] != reg && r.of[in.b] != reg {
+			r.borrow(value(i), reg)
+			return reg
+		}
+	}
+	r.of[value(i)] = r.take()
+	return r.of[value(i)]
+}
+
+// accumulate adds a to, or takes the maximum with, what the row is reduced to. Of
+// a single column the other lanes are made to count for nothing.
+func (e *neonEmitter) accumulate(in instruction, a, sum int, r *registers, single bool) {
+	from := a
+	if single {
+		from = r.take()
+		defer r.give(from)
+		if in.op == opSumRow {
+			e.op("FMOVS F%d, F%d", a, from)
+		} else {
+			e.op("VDUP V%d.S[0], V%d.S4", a, from)
+		}
+	}
+	if in.op == opSumRow {
+		e.word(0x4E20D400, "fadd", sum, sum, from)
+	} else {
+		e.word(0x4E20F400, "fmax", sum, sum, from)
+	}
 }
 
 // neonWords are the three-register instructions that Go's assembler lacks.

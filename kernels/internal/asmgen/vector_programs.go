@@ -10,9 +10,12 @@ func vectorPrograms() []*program {
 	all := []*program{
 		binary("Add", (*program).add), binary("Mul", (*program).mul),
 		axpy(), scale(), fill(), addBias(),
-		sumRows(), sumSquaresRows(), squaredDeviations(), dotRows(),
-		expRows("Exp"), softmaxGradient(), logSoftmaxGradient(), crossEntropyGradient(),
-		maxPoolFirst(), maxPoolNext(), maxPoolGradient(),
+		sumRows(), sumSquaresRows(), deviations(), dotRows(),
+		maxRow(), sumExp("SumExp", false), sumExp("ExpSum", true), scaleRow(), shiftRow(), dotRow(), sumRow(),
+		softmaxGradient(false), softmaxGradient(true), logSoftmaxGradient(false), logSoftmaxGradient(true),
+		logSumExpGradient(false), logSumExpGradient(true), crossEntropyGradient(false), crossEntropyGradient(true),
+		maxPool("MaxPoolFirst", true), maxPool("MaxPoolNext", false), maxPoolGradient(false), maxPoolGradient(true),
+		sumWindow("SumWindowFirst", true), sumWindow("SumWindowNext", false),
 		dropout("Dropout", false), dropout("DropoutAccumulate", true),
 		sgd("SGDFirst", true, false), sgd("SGD", false, false), sgd("SGDNesterovFirst", true, true), sgd("SGDNesterov", false, true), sgdPlain(),
 		adam(),
@@ -76,35 +79,38 @@ func addBias() *program {
 	return p
 }
 
-// Reductions over rows: the sums are streams with stride 0.
+// Reductions over rows: the sums are kept.
 
 func sumRows() *program {
 	p := newProgram("SumRows")
-	sum := p.stream("sum")
-	p.store(sum, p.add(p.load(sum), p.in("x")))
+	x := p.in("x")
+	sum := p.keep("sum")
+	p.store(sum, p.add(p.load(sum), x))
 	return p
 }
 
 func sumSquaresRows() *program {
 	p := newProgram("SumSquaresRows")
-	sum := p.stream("sum")
 	x := p.in("x")
+	sum := p.keep("sum")
 	p.store(sum, p.fma(x, x, p.load(sum)))
 	return p
 }
 
-func squaredDeviations() *program {
-	p := newProgram("SquaredDeviations")
-	sum := p.stream("sum")
-	d := p.sub(p.in("x"), p.in("mean"))
-	p.store(sum, p.fma(d, d, p.load(sum)))
+// deviations adds up the deviations from a mean and their squares.
+func deviations() *program {
+	p := newProgram("Deviations")
+	d := p.sub(p.in("x"), p.load(p.keep("mean")))
+	sum, squares := p.keep("sum"), p.keep("squares")
+	p.store(sum, p.add(p.load(sum), d))
+	p.store(squares, p.fma(d, d, p.load(squares)))
 	return p
 }
 
 func dotRows() *program {
 	p := newProgram("DotRows")
-	sum := p.stream("sum")
 	a, b := p.in("a"), p.in("b")
+	sum := p.keep("sum")
 	p.store(sum, p.fma(a, b, p.load(sum)))
 	return p
 }
@@ -128,9 +134,10 @@ func expParts(p *program, x value) (poly, power value) {
 	return poly, power
 }
 
+// expOf is exp(x), 0 where that is below the normal numbers.
 func expOf(p *program, x value) value {
 	poly, power := expParts(p, x)
-	return p.fma(power, poly, power)
+	return p.choose(p.greater(p.scalar("expLow"), x), p.scalar("zero"), p.fma(power, poly, power))
 }
 
 // expMinus1 keeps small results exact: power*poly + (power-1).
@@ -139,36 +146,87 @@ func expMinus1(p *program, x value) value {
 	return p.fma(power, poly, p.sub(power, p.scalar("one")))
 }
 
-// expRows is exp(x - shift of the row).
-func expRows(name string) *program {
-	p := newProgram(name)
-	p.out("y", expOf(p, p.sub(p.in("x"), p.row("shift"))))
+// Rows of classes. The maximum of a row leaves NaN out: the sum of exp(x - max)
+// has it.
+
+func maxRow() *program {
+	p := newProgram("MaxRow")
+	p.reduce(opMaxRow, "max", p.in("x"), p.scalar("minusInf"))
 	return p
 }
 
-// softmaxGradient: dx = y*(dy - dot of the row).
-func softmaxGradient() *program {
-	p := newProgram("SoftmaxGradient")
+// sumExp is the sum of exp(x - shift) over each row, which with keep are stored.
+func sumExp(name string, keep bool) *program {
+	p := newProgram(name)
+	e := expOf(p, p.sub(p.in("x"), p.row("shift")))
+	p.reduce(opSumRow, "sum", e, p.scalar("zero"))
+	if keep {
+		p.out("y", e)
+	}
+	return p
+}
+
+// scaleRow is y = x*factor of the row.
+func scaleRow() *program {
+	p := newProgram("ScaleRow")
+	p.out("y", p.mul(p.in("x"), p.row("factor")))
+	return p
+}
+
+// shiftRow is y = (x - a) - b of the row.
+func shiftRow() *program {
+	p := newProgram("ShiftRow")
+	p.out("y", p.sub(p.sub(p.in("x"), p.row("a")), p.row("b")))
+	return p
+}
+
+// dotRow is the sum of a*b over each row, sumRow that of a.
+func dotRow() *program {
+	p := newProgram("DotRow")
+	p.reduce(opSumRow, "sum", p.mul(p.in("a"), p.in("b")), p.scalar("zero"))
+	return p
+}
+
+func sumRow() *program {
+	p := newProgram("SumRow")
+	p.reduce(opSumRow, "sum", p.in("a"), p.scalar("zero"))
+	return p
+}
+
+// result stores d to a new stream dx, or adds it.
+func result(p *program, d value, accumulate bool) *program {
 	dx := p.stream("dx")
-	d := p.mul(p.in("y"), p.sub(p.in("dy"), p.row("dot")))
+	if accumulate {
+		d = p.add(p.load(dx), d)
+	}
 	p.store(dx, d)
 	return p
 }
 
+// softmaxGradient: dx = y*(dy - dot of the row).
+func softmaxGradient(accumulate bool) *program {
+	p := newProgram("SoftmaxGradient" + when(accumulate, "Accumulate"))
+	return result(p, p.mul(p.in("y"), p.sub(p.in("dy"), p.row("dot"))), accumulate)
+}
+
 // logSoftmaxGradient: dx = dy - exp(y)*sum of the row.
-func logSoftmaxGradient() *program {
-	p := newProgram("LogSoftmaxGradient")
-	dx := p.stream("dx")
+func logSoftmaxGradient(accumulate bool) *program {
+	p := newProgram("LogSoftmaxGradient" + when(accumulate, "Accumulate"))
 	e := expOf(p, p.in("y"))
-	p.store(dx, p.sub(p.in("dy"), p.mul(e, p.row("sum"))))
-	return p
+	return result(p, p.sub(p.in("dy"), p.mul(e, p.row("sum"))), accumulate)
+}
+
+// logSumExpGradient: dx = exp(x - lse of the row)*dy of the row.
+func logSumExpGradient(accumulate bool) *program {
+	p := newProgram("LogSumExpGradient" + when(accumulate, "Accumulate"))
+	e := expOf(p, p.sub(p.in("x"), p.row("lse")))
+	return result(p, p.mul(e, p.row("dy")), accumulate)
 }
 
 // crossEntropyGradient: dx = exp(logp)*scale.
-func crossEntropyGradient() *program {
-	p := newProgram("CrossEntropyGradient")
-	p.out("dx", p.mul(expOf(p, p.in("logp")), p.scalar("scale")))
-	return p
+func crossEntropyGradient(accumulate bool) *program {
+	p := newProgram("CrossEntropyGradient" + when(accumulate, "Accumulate"))
+	return result(p, p.mul(expOf(p, p.in("logp")), p.scalar("scale")), accumulate)
 }
 
 func applyActivation(p *program, act string, x value) value {
@@ -212,13 +270,7 @@ func activationGradient(act string, accumulate bool) *program {
 	} else {
 		p.stream("y")
 	}
-	d := activationSlope(p, act, dy, y)
-	dx := p.stream("dx")
-	if accumulate {
-		d = p.add(p.load(dx), d)
-	}
-	p.store(dx, d)
-	return p
+	return result(p, activationSlope(p, act, dy, y), accumulate)
 }
 
 // batchNorm is y = act(x*scale + shift (+ residual)).
@@ -248,8 +300,8 @@ func upstream(p *program, act string) value {
 func batchNormReduce(act string) *program {
 	p := newProgram("BatchNormReduce" + act)
 	dz := upstream(p, act)
-	centred := p.sub(p.in("x"), p.in("mean"))
-	sum, product := p.stream("sumDz"), p.stream("sumDzX")
+	centred := p.sub(p.in("x"), p.load(p.keep("mean")))
+	sum, product := p.keep("sumDz"), p.keep("sumDzX")
 	p.store(sum, p.add(p.load(sum), dz))
 	p.store(product, p.fma(dz, centred, p.load(product)))
 	return p
@@ -286,36 +338,46 @@ func batchNormGradient(act string, training, accumulate bool, residual string) *
 	return p
 }
 
-// maxPoolFirst starts a window: y = x, index = scalar position.
-func maxPoolFirst() *program {
-	p := newProgram("MaxPoolFirst")
-	x := p.in("x")
-	p.out("y", x)
-	p.out("index", p.scalar("position"))
-	return p
-}
-
-// maxPoolNext takes x and its position where x > y or x is NaN.
-func maxPoolNext() *program {
-	p := newProgram("MaxPoolNext")
-	x := p.in("x")
-	y, index := p.stream("y"), p.stream("index")
+// maxPool runs over rows that are elements of a window: it takes x and its
+// position where x > y or x is NaN. The first rows of a window start from -Inf at
+// position 0.
+func maxPool(name string, first bool) *program {
+	p := newProgram(name)
+	x, position := p.in("x"), p.row("position")
+	var y, index int
+	if first {
+		y, index = p.keptFrom("y", p.scalar("minusInf")), p.keptFrom("index", p.scalar("zero"))
+	} else {
+		y, index = p.keep("y"), p.keep("index")
+	}
 	old, oldIndex := p.load(y), p.load(index)
 	for _, better := range []value{p.greater(x, old), p.emit(opIsNaN, x, none, none, 0)} {
-		old, oldIndex = p.choose(better, x, old), p.choose(better, p.scalar("position"), oldIndex)
+		old, oldIndex = p.choose(better, x, old), p.choose(better, position, oldIndex)
 	}
 	p.store(y, old)
 	p.store(index, oldIndex)
 	return p
 }
 
-// maxPoolGradient is dx += dy where index is the position.
-func maxPoolGradient() *program {
-	p := newProgram("MaxPoolGradient")
-	dx := p.stream("dx")
+// maxPoolGradient is dx (+)= dy where index is the position.
+func maxPoolGradient(accumulate bool) *program {
+	p := newProgram("MaxPoolGradient" + when(accumulate, "Accumulate"))
 	dy, index := p.in("dy"), p.in("index")
 	hit := p.emit(opEqual, index, p.scalar("position"), none, 0)
-	p.store(dx, p.add(p.load(dx), p.choose(hit, dy, p.scalar("zero"))))
+	return result(p, p.choose(hit, dy, p.scalar("zero")), accumulate)
+}
+
+// sumWindow adds up s*x over rows that are elements of a window.
+func sumWindow(name string, first bool) *program {
+	p := newProgram(name)
+	x, s := p.in("x"), p.scalar("s")
+	var y int
+	if first {
+		y = p.keptFrom("y", p.scalar("zero"))
+	} else {
+		y = p.keep("y")
+	}
+	p.store(y, p.fma(s, x, p.load(y)))
 	return p
 }
 

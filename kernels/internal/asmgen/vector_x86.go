@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // x86Vector is an instruction set with vectors of float32.
 type x86Vector struct {
@@ -23,10 +26,12 @@ var x86Pointers = [maxStreams]string{"R8", "R9", "R10", "R11", "R12", "R13", "BX
 type x86Emitter struct {
 	*assembly
 	x86Vector
-	p      *program
-	last   []int
-	pinned map[value]int // scalars, row scalars and the index
-	masks  *registers
+	p        *program
+	last     []int
+	pinned   map[value]int // scalars, row scalars, the index and what a row is reduced to
+	masks    *registers
+	vector   int         // of several side by side
+	keptRegs map[int]int // of the kept streams
 }
 
 func emitVectorX86(programs []*program, v x86Vector) []byte {
@@ -39,14 +44,19 @@ func emitVectorX86(programs []*program, v x86Vector) []byte {
 	for _, p := range programs {
 		a.text("vector"+p.name+v.level, "args *vectorArgs")
 		e := &x86Emitter{assembly: a, x86Vector: v, p: p, last: p.lastUses()}
-		e.program()
+		if len(p.kept) > 0 {
+			e.columns()
+		} else {
+			e.rows()
+		}
 	}
 	return a.Bytes()
 }
 
 func (e *x86Emitter) name(reg int) string { return fmt.Sprintf("%s%d", e.reg, reg) }
 
-func (e *x86Emitter) program() {
+// start loads the arguments and returns how many registers are taken.
+func (e *x86Emitter) start() int {
 	e.op("MOVQ args+0(FP), DI")
 	if e.opmask {
 		e.op("MOVQ %d(DI), AX", vecMask)
@@ -58,15 +68,25 @@ func (e *x86Emitter) program() {
 			e.op("MOVQ %d(DI), %s", vecStreams+8*i, x86Pointers[i])
 		}
 	}
+	return pinned
+}
+
+// loadTailMask makes a vector a mask where there are no mask registers.
+func (e *x86Emitter) loadTailMask() {
+	if !e.opmask {
+		e.op("MOVQ %d(DI), AX", vecMask)
+		e.op("VMOVUPS (AX), Y15")
+	}
+}
+
+// rows emits a loop over rows around one over the vectors of a row.
+func (e *x86Emitter) rows() {
+	pinned := e.start()
 	e.op("MOVQ %d(DI), DX", vecCols)
 	e.op("ANDQ $%d, DX", -e.lanes)
 	e.op("SHLQ $2, DX")
 	e.label("row")
-	for v, in := range e.p.code {
-		if in.op == opRow {
-			e.op("VBROADCASTSS (%s), %s", x86Pointers[in.a], e.name(e.pinned[value(v)]))
-		}
-	}
+	e.startRow()
 	e.op("XORQ CX, CX")
 	e.op("CMPQ CX, DX")
 	e.op("JGE tail")
@@ -78,21 +98,163 @@ func (e *x86Emitter) program() {
 	e.label("tail")
 	e.op("TESTQ $%d, %d(DI)", e.lanes-1, vecCols)
 	e.op("JZ next")
-	if !e.opmask {
-		e.op("MOVQ %d(DI), AX", vecMask)
-		e.op("VMOVUPS (AX), Y15")
-	}
+	e.loadTailMask()
 	e.body(pinned, true)
 	e.label("next")
-	for i := range e.p.streams {
-		if e.p.reads(i) {
-			e.op("ADDQ %d(DI), %s", vecStrides+8*i, x86Pointers[i])
+	for v, in := range e.p.code {
+		if in.isReduction() {
+			e.reduce(in, e.pinned[value(v)], pinned)
 		}
 	}
+	e.nextRow()
 	e.op("DECQ %d(DI)", vecRows)
 	e.op("JNZ row")
 	e.op("VZEROUPPER")
 	e.op("RET")
+}
+
+// startRow loads the row's scalars and sets what it is reduced to.
+func (e *x86Emitter) startRow() {
+	for v, in := range e.p.code {
+		switch {
+		case in.op == opRow:
+			e.op("VBROADCASTSS (%s), %s", x86Pointers[in.a], e.name(e.pinned[value(v)]))
+		case in.isReduction():
+			e.op("VBROADCASTSS %d(DI), %s", vecScalars+4*int(e.p.code[in.b].a), e.name(e.pinned[value(v)]))
+		}
+	}
+}
+
+// nextRow moves the streams that are not kept.
+func (e *x86Emitter) nextRow() {
+	for i := range e.p.streams {
+		if e.p.reads(i) && !e.p.isKept(i) {
+			e.op("ADDQ %d(DI), %s", vecStrides+8*i, x86Pointers[i])
+		}
+	}
+}
+
+// reduce stores the sum or maximum of the lanes of a register.
+func (e *x86Emitter) reduce(in instruction, reg, free int) {
+	mnemonic := map[opcode]string{opSumRow: "VADDPS", opMaxRow: "VMAXPS"}[in.op]
+	half := "VEXTRACTF128"
+	if e.lanes == 16 {
+		half = "VEXTRACTF32X4" // takes every register
+		e.op("VEXTRACTF64X4 $1, Z%d, Y%d", reg, free)
+		e.op("%s Y%d, Y%d, Y%d", mnemonic, free, reg, reg)
+	}
+	e.op("%s $1, Y%d, X%d", half, reg, free)
+	e.op("%s X%d, X%d, X%d", mnemonic, free, reg, reg)
+	for _, swap := range []int{0x4e, 0xb1} {
+		e.op("VPERMILPS $%#x, X%d, X%d", swap, reg, free)
+		e.op("%s X%d, X%d, X%d", mnemonic, free, reg, reg)
+	}
+	e.op("VMOVSS X%d, (%s)", reg, x86Pointers[in.imm])
+}
+
+// columns emits a loop over strips of columns around one over rows. A strip is
+// as many vectors wide as the registers allow, so that its sums do not wait for
+// each other, then one, then a part of one.
+func (e *x86Emitter) columns() {
+	pinned := e.start()
+	wide := 4
+	for wide > 1 && pinned+wide*len(e.p.kept)+7 > e.count {
+		wide /= 2
+	}
+	e.op("XORQ CX, CX")
+	for _, n := range slices.Compact([]int{wide, 1}) {
+		e.op("MOVQ %d(DI), DX", vecCols)
+		e.op("ANDQ $%d, DX", -e.lanes*n)
+		e.op("SHLQ $2, DX")
+		e.label(fmt.Sprintf("strip%d", n))
+		e.op("CMPQ CX, DX")
+		e.op("JGE end%d", n)
+		e.strip(pinned, n, false)
+		e.op("ADDQ $%d, CX", 4*e.lanes*n)
+		e.op("JMP strip%d", n)
+		e.label(fmt.Sprintf("end%d", n))
+	}
+	e.op("TESTQ $%d, %d(DI)", e.lanes-1, vecCols)
+	e.op("JZ done")
+	e.loadTailMask()
+	e.strip(pinned, 1, true)
+	e.label("done")
+	e.op("VZEROUPPER")
+	e.op("RET")
+}
+
+// strip emits the loop over the rows of a strip of n vectors.
+func (e *x86Emitter) strip(pinned, n int, tail bool) {
+	kept := make([]map[int]int, n)
+	free := pinned
+	for e.vector = range n {
+		kept[e.vector] = map[int]int{}
+		for _, s := range e.p.kept {
+			kept[e.vector][s] = free
+			if initial, ok := e.p.initial[s]; ok {
+				e.op("VBROADCASTSS %d(DI), %s", vecScalars+4*int(e.p.code[initial].a), e.name(free))
+			} else {
+				e.load(s, free, tail)
+			}
+			free++
+		}
+	}
+	for i := range e.p.streams {
+		if e.p.reads(i) && !e.p.isKept(i) {
+			e.op("MOVQ %d(DI), %s", vecStreams+8*i, x86Pointers[i])
+		}
+	}
+	e.op("MOVQ %d(DI), AX", vecRows)
+	row := fmt.Sprintf("row%d", n)
+	if tail {
+		row = "rowTail"
+	}
+	e.label(row)
+	e.startRow()
+	for e.vector = range n {
+		e.keptRegs = kept[e.vector]
+		e.body(free, tail)
+	}
+	e.nextRow()
+	e.op("DECQ AX")
+	e.op("JNZ %s", row)
+	for e.vector = range n {
+		for _, s := range e.p.kept {
+			if e.p.stores(s) {
+				e.store(kept[e.vector][s], s, tail)
+			}
+		}
+	}
+	e.vector = 0
+}
+
+func (e *x86Emitter) address(stream int) string {
+	if e.vector == 0 {
+		return fmt.Sprintf("(%s)(CX*1)", x86Pointers[stream])
+	}
+	return fmt.Sprintf("%d(%s)(CX*1)", 4*e.lanes*e.vector, x86Pointers[stream])
+}
+
+func (e *x86Emitter) load(stream, reg int, tail bool) {
+	switch {
+	case !tail:
+		e.op("VMOVUPS %s, %s", e.address(stream), e.name(reg))
+	case e.opmask:
+		e.op("VMOVUPS.Z %s, K1, %s", e.address(stream), e.name(reg))
+	default:
+		e.op("VMASKMOVPS %s, Y15, %s", e.address(stream), e.name(reg))
+	}
+}
+
+func (e *x86Emitter) store(reg, stream int, tail bool) {
+	switch {
+	case !tail:
+		e.op("VMOVUPS %s, %s", e.name(reg), e.address(stream))
+	case e.opmask:
+		e.op("VMOVUPS %s, K1, %s", e.name(reg), e.address(stream))
+	default:
+		e.op("VMASKMOVPS %s, Y15, %s", e.name(reg), e.address(stream))
+	}
 }
 
 // pin loads what stays in registers: row scalars and the index always, scalars
@@ -101,7 +263,7 @@ func (e *x86Emitter) pin() int {
 	e.pinned = map[value]int{}
 	next := 0
 	for v, in := range e.p.code {
-		if in.op == opRow {
+		if in.op == opRow || in.isReduction() {
 			e.pinned[value(v)] = next
 			next++
 		}
@@ -113,11 +275,7 @@ func (e *x86Emitter) pin() int {
 			}
 		}
 		e.op("VPBROADCASTD %d(DI), %s", vecIndex, e.name(next))
-		if e.opmask {
-			e.op("VPADDD iota<>(SB), %s, %s", e.name(next), e.name(next))
-		} else {
-			e.op("VPADDD iota<>(SB), %s, %s", e.name(next), e.name(next))
-		}
+		e.op("VPADDD iota<>(SB), %s, %s", e.name(next), e.name(next))
 		next++
 	}
 	const temporaries = 8
@@ -160,17 +318,12 @@ func (e *x86Emitter) instruction(i int, r *registers, tail bool) {
 	case opScalar, opRow, opIndex:
 		return // pinned, or loaded where it is used
 	case opLoad:
-		d := r.take()
-		r.of[value(i)] = d
-		addr := fmt.Sprintf("(%s)(CX*1)", x86Pointers[in.a])
-		switch {
-		case !tail:
-			e.op("VMOVUPS %s, %s", addr, e.name(d))
-		case e.opmask:
-			e.op("VMOVUPS.Z %s, K1, %s", addr, e.name(d))
-		default:
-			e.op("VMASKMOVPS %s, Y15, %s", addr, e.name(d))
+		if e.p.isKept(int(in.a)) {
+			r.borrow(value(i), e.keptRegs[int(in.a)])
+			return
 		}
+		r.of[value(i)] = r.take()
+		e.load(int(in.a), r.of[value(i)], tail)
 		return
 	}
 	var temporary []int
@@ -186,32 +339,49 @@ func (e *x86Emitter) instruction(i int, r *registers, tail bool) {
 		}
 		return r.of[v]
 	}
+	// target returns the register for the result: that of the kept stream it goes
+	// to, unless an operand still has it.
+	target := func(operands ...int) int {
+		if s := e.p.finalStore(i, e.last); s >= 0 && !slices.Contains(operands, e.keptRegs[s]) {
+			r.borrow(value(i), e.keptRegs[s])
+			return e.keptRegs[s]
+		}
+		r.of[value(i)] = r.take()
+		return r.of[value(i)]
+	}
 	switch {
 	case in.op == opStore:
-		a, addr := e.name(operand(in.a)), fmt.Sprintf("(%s)(CX*1)", x86Pointers[in.imm])
+		a := operand(in.a)
 		switch {
-		case !tail:
-			e.op("VMOVUPS %s, %s", a, addr)
-		case e.opmask:
-			e.op("VMOVUPS %s, K1, %s", a, addr)
-		default:
-			e.op("VMASKMOVPS %s, Y15, %s", a, addr)
+		case !e.p.isKept(in.imm):
+			e.store(a, in.imm, tail)
+		case a != e.keptRegs[in.imm]:
+			e.op("VMOVAPS %s, %s", e.name(a), e.name(e.keptRegs[in.imm]))
 		}
+	case in.isReduction():
+		e.accumulate(in, operand(in.a), e.pinned[value(i)], r, tail)
 	case in.op == opFMA:
 		a, b, c := operand(in.a), operand(in.b), operand(in.c)
-		d := r.take()
-		e.op("VMOVAPS %s, %s", e.name(c), e.name(d))
+		d := 0
+		if owned, ok := r.of[in.c]; ok && e.last[in.c] == i && !r.borrowed[in.c] && in.a != in.c && in.b != in.c {
+			delete(r.of, in.c) // the sum takes its place
+			r.of[value(i)] = owned
+			d = owned
+		} else {
+			d = target(a, b)
+		}
+		if d != c {
+			e.op("VMOVAPS %s, %s", e.name(c), e.name(d))
+		}
 		e.op("VFMADD231PS %s, %s, %s", e.name(b), e.name(a), e.name(d))
-		r.of[value(i)] = d
 	case in.op == opSelect:
 		b, c := operand(in.b), operand(in.c)
-		d := r.take()
+		d := target()
 		if e.opmask {
 			e.op("VBLENDMPS %s, %s, K%d, %s", e.name(b), e.name(c), e.masks.of[in.a], e.name(d))
 		} else {
 			e.op("VBLENDVPS %s, %s, %s, %s", e.name(r.of[in.a]), e.name(b), e.name(c), e.name(d))
 		}
-		r.of[value(i)] = d
 	case e.p.isMask(value(i)):
 		a, b := operand(in.a), 0
 		if in.b != none {
@@ -249,13 +419,33 @@ func (e *x86Emitter) instruction(i int, r *registers, tail bool) {
 		r.of[value(i)] = d
 	default:
 		a, b := operand(in.a), operand(in.b)
-		d := r.take()
-		e.op("%s %s, %s, %s", e.mnemonic(in.op), e.name(b), e.name(a), e.name(d))
-		r.of[value(i)] = d
+		e.op("%s %s, %s, %s", e.mnemonic(in.op), e.name(b), e.name(a), e.name(target()))
 	}
 	r.dead(e.p, i, e.last)
 	e.masks.dead(e.p, i, e.last)
 	for _, t := range temporary {
+		r.give(t)
+	}
+}
+
+// accumulate adds a to, or takes the maximum with, what the row is reduced to;
+// in the last vector only the row's own columns count.
+func (e *x86Emitter) accumulate(in instruction, a, sum int, r *registers, tail bool) {
+	mnemonic := map[opcode]string{opSumRow: "VADDPS", opMaxRow: "VMAXPS"}[in.op]
+	switch {
+	case !tail:
+		e.op("%s %s, %s, %s", mnemonic, e.name(sum), e.name(a), e.name(sum))
+	case e.opmask:
+		e.op("%s %s, %s, K1, %s", mnemonic, e.name(sum), e.name(a), e.name(sum))
+	case in.op == opSumRow:
+		t := r.take()
+		e.op("VANDPS Y15, %s, %s", e.name(a), e.name(t))
+		e.op("VADDPS %s, %s, %s", e.name(sum), e.name(t), e.name(sum))
+		r.give(t)
+	default:
+		t := r.take()
+		e.op("VBLENDVPS Y15, %s, %s, %s", e.name(a), e.name(sum), e.name(t))
+		e.op("VMAXPS %s, %s, %s", e.name(sum), e.name(t), e.name(sum))
 		r.give(t)
 	}
 }
