@@ -343,6 +343,7 @@ var (
 	vecBatchNormGradientELUEvalAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0}}
 )
 
+//go:norace
 func portableAdd(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
@@ -357,6 +358,7 @@ func portableAdd(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableMul(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
@@ -371,6 +373,7 @@ func portableMul(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableAxpy(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	for row := range args.rows {
@@ -385,6 +388,7 @@ func portableAxpy(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableScale(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	for row := range args.rows {
@@ -398,6 +402,7 @@ func portableScale(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableFill(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	for row := range args.rows {
@@ -408,6 +413,7 @@ func portableFill(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableAddBias(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -421,6 +427,7 @@ func portableAddBias(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableSumRows(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -434,6 +441,7 @@ func portableSumRows(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableSumSquaresRows(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -447,6 +455,7 @@ func portableSumSquaresRows(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableDeviations(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -467,6 +476,7 @@ func portableDeviations(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableDotRows(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
@@ -482,6 +492,7 @@ func portableDotRows(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableMaxRow(args *vectorArgs) {
 	s0 := args.scalars[0] // minusInf
 	for row := range args.rows {
@@ -496,6 +507,7 @@ func portableMaxRow(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableSumExp(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -544,6 +556,7 @@ func portableSumExp(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableExpSum(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -594,6 +607,7 @@ func portableExpSum(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableScaleRow(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -608,6 +622,7 @@ func portableScaleRow(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableShiftRow(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -625,6 +640,7 @@ func portableShiftRow(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableDotRow(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -642,6 +658,7 @@ func portableDotRow(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableSumRow(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -656,6 +673,7 @@ func portableSumRow(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableSoftmaxGradient(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -673,6 +691,7 @@ func portableSoftmaxGradient(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableSoftmaxGradientAccumulate(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -692,6 +711,7 @@ func portableSoftmaxGradientAccumulate(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableLogSoftmaxGradient(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -741,6 +761,7 @@ func portableLogSoftmaxGradient(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableLogSoftmaxGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -792,6 +813,7 @@ func portableLogSoftmaxGradientAccumulate(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableLogSumExpGradient(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -841,6 +863,7 @@ func portableLogSumExpGradient(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableLogSumExpGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -892,6 +915,7 @@ func portableLogSumExpGradientAccumulate(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableCrossEntropyGradient(args *vectorArgs) {
 	s0 := args.scalars[0]   // scale
 	s1 := args.scalars[1]   // expHigh
@@ -937,6 +961,7 @@ func portableCrossEntropyGradient(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableCrossEntropyGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0]   // scale
 	s1 := args.scalars[1]   // expHigh
@@ -984,6 +1009,7 @@ func portableCrossEntropyGradientAccumulate(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableMaxPoolFirst(args *vectorArgs) {
 	s0 := args.scalars[0] // minusInf
 	s1 := args.scalars[1] // zero
@@ -1015,6 +1041,7 @@ func portableMaxPoolFirst(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableMaxPoolNext(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -1038,6 +1065,7 @@ func portableMaxPoolNext(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableMaxPoolGradient(args *vectorArgs) {
 	s0 := args.scalars[0] // position
 	s1 := args.scalars[1] // zero
@@ -1055,6 +1083,7 @@ func portableMaxPoolGradient(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableMaxPoolGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // position
 	s1 := args.scalars[1] // zero
@@ -1074,6 +1103,7 @@ func portableMaxPoolGradientAccumulate(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableSumWindowFirst(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	s1 := args.scalars[1] // zero
@@ -1092,6 +1122,7 @@ func portableSumWindowFirst(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableSumWindowNext(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	for row := range args.rows {
@@ -1106,6 +1137,7 @@ func portableSumWindowNext(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableDropout(args *vectorArgs) {
 	s0 := args.scalars[0] // key0
 	s1 := args.scalars[1] // key1
@@ -1147,6 +1179,7 @@ func portableDropout(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableDropoutAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // key0
 	s1 := args.scalars[1] // key1
@@ -1190,6 +1223,7 @@ func portableDropoutAccumulate(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableSGDFirst(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // minusLR
@@ -1208,6 +1242,7 @@ func portableSGDFirst(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableSGD(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // momentum
@@ -1229,6 +1264,7 @@ func portableSGD(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableSGDNesterovFirst(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // momentum
@@ -1249,6 +1285,7 @@ func portableSGDNesterovFirst(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableSGDNesterov(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // momentum
@@ -1271,6 +1308,7 @@ func portableSGDNesterov(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableSGDPlain(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // minusLR
@@ -1287,6 +1325,7 @@ func portableSGDPlain(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableAdam(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // oneMinusBeta1
@@ -1323,6 +1362,7 @@ func portableAdam(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableActivationNone(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -1334,6 +1374,7 @@ func portableActivationNone(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableActivationNoneGradient(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1345,6 +1386,7 @@ func portableActivationNoneGradient(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableActivationNoneGradientAccumulate(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1358,6 +1400,7 @@ func portableActivationNoneGradientAccumulate(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormReduceNone(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1380,6 +1423,7 @@ func portableBatchNormReduceNone(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormNone(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -1396,6 +1440,7 @@ func portableBatchNormNone(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormNoneResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -1415,6 +1460,7 @@ func portableBatchNormNoneResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientNone(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1436,6 +1482,7 @@ func portableBatchNormGradientNone(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientNoneResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1459,6 +1506,7 @@ func portableBatchNormGradientNoneResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientNoneAddResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1484,6 +1532,7 @@ func portableBatchNormGradientNoneAddResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientNoneAccumulate(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1507,6 +1556,7 @@ func portableBatchNormGradientNoneAccumulate(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientNoneAccumulateResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1532,6 +1582,7 @@ func portableBatchNormGradientNoneAccumulateResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientNoneAccumulateAddResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1559,6 +1610,7 @@ func portableBatchNormGradientNoneAccumulateAddResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientNoneEval(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1573,6 +1625,7 @@ func portableBatchNormGradientNoneEval(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientNoneEvalResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1589,6 +1642,7 @@ func portableBatchNormGradientNoneEvalResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientNoneEvalAddResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1607,6 +1661,7 @@ func portableBatchNormGradientNoneEvalAddResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientNoneEvalAccumulate(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1623,6 +1678,7 @@ func portableBatchNormGradientNoneEvalAccumulate(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientNoneEvalAccumulateResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1641,6 +1697,7 @@ func portableBatchNormGradientNoneEvalAccumulateResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientNoneEvalAccumulateAddResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1661,6 +1718,7 @@ func portableBatchNormGradientNoneEvalAccumulateAddResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableActivationReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -1674,6 +1732,7 @@ func portableActivationReLU(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableActivationReLUGradient(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -1690,6 +1749,7 @@ func portableActivationReLUGradient(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableActivationReLUGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -1708,6 +1768,7 @@ func portableActivationReLUGradientAccumulate(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormReduceReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -1735,6 +1796,7 @@ func portableBatchNormReduceReLU(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -1753,6 +1815,7 @@ func portableBatchNormReLU(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormReLUResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -1774,6 +1837,7 @@ func portableBatchNormReLUResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -1800,6 +1864,7 @@ func portableBatchNormGradientReLU(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientReLUResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -1828,6 +1893,7 @@ func portableBatchNormGradientReLUResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientReLUAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -1858,6 +1924,7 @@ func portableBatchNormGradientReLUAddResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientReLUAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -1886,6 +1953,7 @@ func portableBatchNormGradientReLUAccumulate(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientReLUAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -1916,6 +1984,7 @@ func portableBatchNormGradientReLUAccumulateResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientReLUAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -1948,6 +2017,7 @@ func portableBatchNormGradientReLUAccumulateAddResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientReLUEval(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -1967,6 +2037,7 @@ func portableBatchNormGradientReLUEval(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientReLUEvalResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -1988,6 +2059,7 @@ func portableBatchNormGradientReLUEvalResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientReLUEvalAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2011,6 +2083,7 @@ func portableBatchNormGradientReLUEvalAddResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientReLUEvalAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2032,6 +2105,7 @@ func portableBatchNormGradientReLUEvalAccumulate(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientReLUEvalAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2055,6 +2129,7 @@ func portableBatchNormGradientReLUEvalAccumulateResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientReLUEvalAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2080,6 +2155,7 @@ func portableBatchNormGradientReLUEvalAccumulateAddResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableActivationLeakyReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // slope
 	for row := range args.rows {
@@ -2094,6 +2170,7 @@ func portableActivationLeakyReLU(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableActivationLeakyReLUGradient(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2112,6 +2189,7 @@ func portableActivationLeakyReLUGradient(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableActivationLeakyReLUGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2132,6 +2210,7 @@ func portableActivationLeakyReLUGradientAccumulate(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormReduceLeakyReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2161,6 +2240,7 @@ func portableBatchNormReduceLeakyReLU(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormLeakyReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // slope
 	for row := range args.rows {
@@ -2180,6 +2260,7 @@ func portableBatchNormLeakyReLU(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormLeakyReLUResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // slope
 	for row := range args.rows {
@@ -2202,6 +2283,7 @@ func portableBatchNormLeakyReLUResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientLeakyReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2230,6 +2312,7 @@ func portableBatchNormGradientLeakyReLU(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientLeakyReLUResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2260,6 +2343,7 @@ func portableBatchNormGradientLeakyReLUResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientLeakyReLUAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2292,6 +2376,7 @@ func portableBatchNormGradientLeakyReLUAddResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientLeakyReLUAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2322,6 +2407,7 @@ func portableBatchNormGradientLeakyReLUAccumulate(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientLeakyReLUAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2354,6 +2440,7 @@ func portableBatchNormGradientLeakyReLUAccumulateResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientLeakyReLUAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2388,6 +2475,7 @@ func portableBatchNormGradientLeakyReLUAccumulateAddResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientLeakyReLUEval(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2409,6 +2497,7 @@ func portableBatchNormGradientLeakyReLUEval(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientLeakyReLUEvalResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2432,6 +2521,7 @@ func portableBatchNormGradientLeakyReLUEvalResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientLeakyReLUEvalAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2457,6 +2547,7 @@ func portableBatchNormGradientLeakyReLUEvalAddResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientLeakyReLUEvalAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2480,6 +2571,7 @@ func portableBatchNormGradientLeakyReLUEvalAccumulate(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientLeakyReLUEvalAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2505,6 +2597,7 @@ func portableBatchNormGradientLeakyReLUEvalAccumulateResidual(args *vectorArgs) 
 	}
 }
 
+//go:norace
 func portableBatchNormGradientLeakyReLUEvalAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2532,6 +2625,7 @@ func portableBatchNormGradientLeakyReLUEvalAccumulateAddResidual(args *vectorArg
 	}
 }
 
+//go:norace
 func portableActivationELU(args *vectorArgs) {
 	s0 := args.scalars[0]   // zero
 	s1 := args.scalars[1]   // expHigh
@@ -2577,6 +2671,7 @@ func portableActivationELU(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableActivationELUGradient(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2594,6 +2689,7 @@ func portableActivationELUGradient(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableActivationELUGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2613,6 +2709,7 @@ func portableActivationELUGradientAccumulate(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormReduceELU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2641,6 +2738,7 @@ func portableBatchNormReduceELU(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormELU(args *vectorArgs) {
 	s0 := args.scalars[0]   // zero
 	s1 := args.scalars[1]   // expHigh
@@ -2691,6 +2789,7 @@ func portableBatchNormELU(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormELUResidual(args *vectorArgs) {
 	s0 := args.scalars[0]   // zero
 	s1 := args.scalars[1]   // expHigh
@@ -2744,6 +2843,7 @@ func portableBatchNormELUResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientELU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2771,6 +2871,7 @@ func portableBatchNormGradientELU(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientELUResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2800,6 +2901,7 @@ func portableBatchNormGradientELUResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientELUAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2831,6 +2933,7 @@ func portableBatchNormGradientELUAddResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientELUAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2860,6 +2963,7 @@ func portableBatchNormGradientELUAccumulate(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientELUAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2891,6 +2995,7 @@ func portableBatchNormGradientELUAccumulateResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientELUAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2924,6 +3029,7 @@ func portableBatchNormGradientELUAccumulateAddResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientELUEval(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2944,6 +3050,7 @@ func portableBatchNormGradientELUEval(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientELUEvalResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2966,6 +3073,7 @@ func portableBatchNormGradientELUEvalResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientELUEvalAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2990,6 +3098,7 @@ func portableBatchNormGradientELUEvalAddResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientELUEvalAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3012,6 +3121,7 @@ func portableBatchNormGradientELUEvalAccumulate(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientELUEvalAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3036,6 +3146,7 @@ func portableBatchNormGradientELUEvalAccumulateResidual(args *vectorArgs) {
 	}
 }
 
+//go:norace
 func portableBatchNormGradientELUEvalAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {

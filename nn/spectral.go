@@ -134,6 +134,7 @@ func SpectralNorms(m Module) []NamedSpectralNorm {
 // finite is an error.
 func IterateAll(ctx *autograd.Context, norms []NamedSpectralNorm) error {
 	sigmas := make([]float64, len(norms))
+	poolOf(ctx) // a tape makes its pool when first asked, which must not happen in parallel
 	kernels.Parallel(len(norms), func(i int) {
 		if ctx.Training {
 			norms[i].iterate(ctx)

@@ -36,7 +36,9 @@ func emitVectorGo(programs []*program) []byte {
 }
 
 func portableProgram(b *bytes.Buffer, p *program) {
-	fmt.Fprintf(b, "\nfunc portable%s(args *vectorArgs) {\n", p.name)
+	// Race instrumentation of these loops would make them useless for testing
+	// the code that calls them.
+	fmt.Fprintf(b, "\n//go:norace\nfunc portable%s(args *vectorArgs) {\n", p.name)
 	for i, s := range p.scalars {
 		fmt.Fprintf(b, "s%d := args.scalars[%d] // %s\n", i, i, s)
 	}

@@ -211,6 +211,9 @@ func (e *x86Emitter) strip(pinned, n int, tail bool) {
 	}
 	e.label(row)
 	e.startRow()
+	if n > 1 {
+		e.prefetch(4 * e.lanes * n)
+	}
 	for e.vector = range n {
 		e.keptRegs = kept[e.vector]
 		e.body(free, tail)
@@ -226,6 +229,19 @@ func (e *x86Emitter) strip(pinned, n int, tail bool) {
 		}
 	}
 	e.vector = 0
+}
+
+// prefetch asks for this row's part of the next strip: the hardware does not
+// follow many short pieces at once.
+func (e *x86Emitter) prefetch(bytes int) {
+	for i := range e.p.streams {
+		if !e.p.reads(i) || e.p.isKept(i) || e.p.isRow(i) {
+			continue
+		}
+		for at := 0; at < bytes; at += 64 {
+			e.op("PREFETCHT0 %d(%s)(CX*1)", bytes+at, x86Pointers[i])
+		}
+	}
 }
 
 func (e *x86Emitter) address(stream int) string {
