@@ -159,7 +159,7 @@ func sameOutcome(t *testing.T, got, want Folder) {
 func TestResumeGivesTheSameBits(t *testing.T) {
 	images := 200
 	if testing.Short() {
-		images = 50
+		images = 40
 	}
 	root := tinyRoot(t, images)
 	tests := map[string]struct {
@@ -184,6 +184,9 @@ func TestResumeGivesTheSameBits(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
+			if name != "lenet, Adam" {
+				notShort(t)
+			}
 			cfg := parse(t, test.text, root, test.overrides...)
 			whole, stopped := Folder(t.TempDir()), Folder(t.TempDir())
 			want := mustRun(t, cfg, Options{Folder: whole})
@@ -221,6 +224,7 @@ func waitForGoroutines(t *testing.T, before int) {
 
 // A kill can fall between any two writes.
 func TestResumeAfterKill(t *testing.T) {
+	notShort(t)
 	root := tinyRoot(t, 100)
 	cfg := parse(t, tinyLeNet, root)
 	whole := Folder(t.TempDir())
@@ -292,6 +296,7 @@ func TestNewestCheckpoint(t *testing.T) {
 }
 
 func TestResultsDoNotDependOnThreads(t *testing.T) {
+	notShort(t)
 	before := kernels.Threads()
 	defer func() {
 		if err := kernels.SetThreads(before); err != nil {
@@ -306,6 +311,7 @@ func TestResultsDoNotDependOnThreads(t *testing.T) {
 }
 
 func TestResumeRefuses(t *testing.T) {
+	notShort(t)
 	root := tinyRoot(t, 50)
 	cfg := parse(t, tinyLeNet, root, "train.epochs=1")
 	f := Folder(t.TempDir())

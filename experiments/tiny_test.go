@@ -123,3 +123,12 @@ func parse(t *testing.T, text, root string, overrides ...string) *config.Config 
 	}
 	return cfg
 }
+
+// notShort keeps tests of several whole runs out of -short, with which the race
+// detector and the portable kernels are tested.
+func notShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("several whole runs")
+	}
+}
