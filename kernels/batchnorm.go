@@ -39,9 +39,9 @@ var (
 )
 
 // BatchNormStats computes mean and biased variance of each channel of x
-// [rows][c]. Blocks of rows are summed about their own mean while they are in
-// cache and then combined in float64 (Chan, Golub, LeVeque 1979), so neither a
-// large mean nor many rows cost accuracy.
+// [rows][c]. Blocks of rows are summed about a mean of their own and then
+// combined in float64 (Chan, Golub, LeVeque 1979), so neither a large mean nor
+// many rows cost accuracy.
 func BatchNormStats(mean, variance []float32, x []float32, rows, c int) {
 	checkLengths("BatchNormStats", c, length("mean", mean), length("variance", variance))
 	checkLengths("BatchNormStats", rows*c, length("x", x))
@@ -59,12 +59,23 @@ func BatchNormStats(mean, variance []float32, x []float32, rows, c int) {
 	sum := []vectorStream{matrix(x, c), part(0)}
 	deviations := []vectorStream{matrix(x, c), part(0), part(1), part(2)}
 	eachRowBlock(rows, c, func(from, to int) {
-		vecSumRows.foldedBlock(from, to, c, nil, sum)
+		head := centreRows(to-from, c)
+		vecSumRows.foldedBlock(from, from+head, c, nil, sum)
 		at := from / size * 3 * width
-		centre(partial.data[at:at+width], c, to-from)
+		centre(partial.data[at:at+width], c, head)
 		vecDeviations.foldedBlock(from, to, c, nil, deviations)
 	})
 	combineMoments(mean, variance, partial.data, rows, c)
+}
+
+// centreRows is how many of the first n rows give the centre of a block: an
+// eighth. Their mean is all but the block's, or where it is not the variance is
+// large: in units of the block's variance the squared distance of the two means
+// is at most (1-f)/f for a part f of the rows. So a block is read once and taking
+// that square off the sum of squares loses three bits at the worst.
+func centreRows(n, c int) int {
+	fold := rowFold(c)
+	return min(n, (n/8+fold)/fold*fold)
 }
 
 // centre turns sums over n rows, folded to several sums per channel, into the
@@ -83,8 +94,8 @@ func centre(sums []float32, c, n int) {
 }
 
 // combineMoments merges the blocks of BatchNormStats, in parallel over channels. A
-// centre is rounded and so only near the mean of its block: the sum of deviations
-// puts that right.
+// centre is only near the mean of its block: the sum of deviations from it puts
+// that right.
 func combineMoments(mean, variance, blocks []float32, rows, c int) {
 	size, fold := rowBlock(c), rowFold(c)
 	width := fold * c

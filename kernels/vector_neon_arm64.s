@@ -284,7 +284,9 @@ TEXT ·vectorSumRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 104(R0), R2
 	MOVD ZR, R14
 	MOVD 8(R0), R9
-wide:
+	CMP $16, R9
+	BGT long
+wideStrip:
 	CMP $16, R9
 	BLT wideEnd
 	MOVD 96(R0), R1
@@ -315,9 +317,9 @@ wideRow:
 	FMOVQ F3, 48(R2)
 	ADD $64, R14
 	SUB $16, R9
-	B wide
+	B wideStrip
 wideEnd:
-vector:
+vectorStrip:
 	CMP $4, R9
 	BLT vectorEnd
 	MOVD 96(R0), R1
@@ -336,9 +338,9 @@ vectorRow:
 	FMOVQ F0, 0(R2)
 	ADD $16, R14
 	SUB $4, R9
-	B vector
+	B vectorStrip
 vectorEnd:
-single:
+singleStrip:
 	CMP $1, R9
 	BLT singleEnd
 	MOVD 96(R0), R1
@@ -357,8 +359,47 @@ singleRow:
 	FMOVS F0, (R2)
 	ADD $4, R14
 	SUB $1, R9
-	B single
+	B singleStrip
 singleEnd:
+	RET
+long:
+	MOVD 0(R0), R13
+	MOVD 8(R0), R14
+	LSL $2, R14
+row:
+	MOVD 8(R0), R10
+	LSR $2, R10, R9
+	AND $3, R10
+	CBZ R9, tail
+vector:
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R2), F1
+	WORD $0x4E20D422 // fadd v2.4s, v1.4s, v0.4s
+	FMOVQ F2, 0(R2)
+	ADD $16, R1
+	ADD $16, R2
+	SUBS $1, R9
+	BNE vector
+tail:
+	CBZ R10, next
+single:
+	FMOVS (R1), F0
+	FMOVS (R2), F1
+	WORD $0x4E20D422 // fadd v2.4s, v1.4s, v0.4s
+	FMOVS F2, (R2)
+	ADD $4, R1
+	ADD $4, R2
+	SUBS $1, R10
+	BNE single
+next:
+	MOVD 160(R0), R11
+	ADD R11, R1
+	SUB R14, R1
+	MOVD 168(R0), R11
+	ADD R11, R2
+	SUB R14, R2
+	SUBS $1, R13
+	BNE row
 	RET
 
 // func vectorSumSquaresRowsNEON(args *vectorArgs)
@@ -368,7 +409,9 @@ TEXT ·vectorSumSquaresRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 104(R0), R2
 	MOVD ZR, R14
 	MOVD 8(R0), R9
-wide:
+	CMP $16, R9
+	BGT long
+wideStrip:
 	CMP $16, R9
 	BLT wideEnd
 	MOVD 96(R0), R1
@@ -399,9 +442,9 @@ wideRow:
 	FMOVQ F3, 48(R2)
 	ADD $64, R14
 	SUB $16, R9
-	B wide
+	B wideStrip
 wideEnd:
-vector:
+vectorStrip:
 	CMP $4, R9
 	BLT vectorEnd
 	MOVD 96(R0), R1
@@ -420,9 +463,9 @@ vectorRow:
 	FMOVQ F0, 0(R2)
 	ADD $16, R14
 	SUB $4, R9
-	B vector
+	B vectorStrip
 vectorEnd:
-single:
+singleStrip:
 	CMP $1, R9
 	BLT singleEnd
 	MOVD 96(R0), R1
@@ -441,8 +484,47 @@ singleRow:
 	FMOVS F0, (R2)
 	ADD $4, R14
 	SUB $1, R9
-	B single
+	B singleStrip
 singleEnd:
+	RET
+long:
+	MOVD 0(R0), R13
+	MOVD 8(R0), R14
+	LSL $2, R14
+row:
+	MOVD 8(R0), R10
+	LSR $2, R10, R9
+	AND $3, R10
+	CBZ R9, tail
+vector:
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R2), F1
+	VFMLA V0.S4, V0.S4, V1.S4
+	FMOVQ F1, 0(R2)
+	ADD $16, R1
+	ADD $16, R2
+	SUBS $1, R9
+	BNE vector
+tail:
+	CBZ R10, next
+single:
+	FMOVS (R1), F0
+	FMOVS (R2), F1
+	VFMLA V0.S4, V0.S4, V1.S4
+	FMOVS F1, (R2)
+	ADD $4, R1
+	ADD $4, R2
+	SUBS $1, R10
+	BNE single
+next:
+	MOVD 160(R0), R11
+	ADD R11, R1
+	SUB R14, R1
+	MOVD 168(R0), R11
+	ADD R11, R2
+	SUB R14, R2
+	SUBS $1, R13
+	BNE row
 	RET
 
 // func vectorDeviationsNEON(args *vectorArgs)
@@ -454,7 +536,9 @@ TEXT ·vectorDeviationsNEON(SB), NOSPLIT, $0-8
 	MOVD 120(R0), R4
 	MOVD ZR, R14
 	MOVD 8(R0), R9
-wide:
+	CMP $16, R9
+	BGT long
+wideStrip:
 	CMP $16, R9
 	BLT wideEnd
 	MOVD 96(R0), R1
@@ -509,9 +593,9 @@ wideRow:
 	FMOVQ F11, 48(R4)
 	ADD $64, R14
 	SUB $16, R9
-	B wide
+	B wideStrip
 wideEnd:
-vector:
+vectorStrip:
 	CMP $4, R9
 	BLT vectorEnd
 	MOVD 96(R0), R1
@@ -539,9 +623,9 @@ vectorRow:
 	FMOVQ F2, 0(R4)
 	ADD $16, R14
 	SUB $4, R9
-	B vector
+	B vectorStrip
 vectorEnd:
-single:
+singleStrip:
 	CMP $1, R9
 	BLT singleEnd
 	MOVD 96(R0), R1
@@ -569,8 +653,67 @@ singleRow:
 	FMOVS F2, (R4)
 	ADD $4, R14
 	SUB $1, R9
-	B single
+	B singleStrip
 singleEnd:
+	RET
+long:
+	MOVD 0(R0), R13
+	MOVD 8(R0), R14
+	LSL $2, R14
+row:
+	MOVD 8(R0), R10
+	LSR $2, R10, R9
+	AND $3, R10
+	CBZ R9, tail
+vector:
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R2), F1
+	WORD $0x4EA1D402 // fsub v2.4s, v0.4s, v1.4s
+	FMOVQ 0(R3), F1
+	WORD $0x4E22D420 // fadd v0.4s, v1.4s, v2.4s
+	FMOVQ F0, 0(R3)
+	FMOVQ 0(R4), F0
+	VFMLA V2.S4, V2.S4, V0.S4
+	FMOVQ F0, 0(R4)
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	ADD $16, R4
+	SUBS $1, R9
+	BNE vector
+tail:
+	CBZ R10, next
+single:
+	FMOVS (R1), F0
+	FMOVS (R2), F1
+	WORD $0x4EA1D402 // fsub v2.4s, v0.4s, v1.4s
+	FMOVS (R3), F1
+	WORD $0x4E22D420 // fadd v0.4s, v1.4s, v2.4s
+	FMOVS F0, (R3)
+	FMOVS (R4), F0
+	VFMLA V2.S4, V2.S4, V0.S4
+	FMOVS F0, (R4)
+	ADD $4, R1
+	ADD $4, R2
+	ADD $4, R3
+	ADD $4, R4
+	SUBS $1, R10
+	BNE single
+next:
+	MOVD 160(R0), R11
+	ADD R11, R1
+	SUB R14, R1
+	MOVD 168(R0), R11
+	ADD R11, R2
+	SUB R14, R2
+	MOVD 176(R0), R11
+	ADD R11, R3
+	SUB R14, R3
+	MOVD 184(R0), R11
+	ADD R11, R4
+	SUB R14, R4
+	SUBS $1, R13
+	BNE row
 	RET
 
 // func vectorDotRowsNEON(args *vectorArgs)
@@ -581,7 +724,9 @@ TEXT ·vectorDotRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 112(R0), R3
 	MOVD ZR, R14
 	MOVD 8(R0), R9
-wide:
+	CMP $16, R9
+	BGT long
+wideStrip:
 	CMP $16, R9
 	BLT wideEnd
 	MOVD 96(R0), R1
@@ -620,9 +765,9 @@ wideRow:
 	FMOVQ F3, 48(R3)
 	ADD $64, R14
 	SUB $16, R9
-	B wide
+	B wideStrip
 wideEnd:
-vector:
+vectorStrip:
 	CMP $4, R9
 	BLT vectorEnd
 	MOVD 96(R0), R1
@@ -646,9 +791,9 @@ vectorRow:
 	FMOVQ F0, 0(R3)
 	ADD $16, R14
 	SUB $4, R9
-	B vector
+	B vectorStrip
 vectorEnd:
-single:
+singleStrip:
 	CMP $1, R9
 	BLT singleEnd
 	MOVD 96(R0), R1
@@ -672,8 +817,54 @@ singleRow:
 	FMOVS F0, (R3)
 	ADD $4, R14
 	SUB $1, R9
-	B single
+	B singleStrip
 singleEnd:
+	RET
+long:
+	MOVD 0(R0), R13
+	MOVD 8(R0), R14
+	LSL $2, R14
+row:
+	MOVD 8(R0), R10
+	LSR $2, R10, R9
+	AND $3, R10
+	CBZ R9, tail
+vector:
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R2), F1
+	FMOVQ 0(R3), F2
+	VFMLA V1.S4, V0.S4, V2.S4
+	FMOVQ F2, 0(R3)
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	SUBS $1, R9
+	BNE vector
+tail:
+	CBZ R10, next
+single:
+	FMOVS (R1), F0
+	FMOVS (R2), F1
+	FMOVS (R3), F2
+	VFMLA V1.S4, V0.S4, V2.S4
+	FMOVS F2, (R3)
+	ADD $4, R1
+	ADD $4, R2
+	ADD $4, R3
+	SUBS $1, R10
+	BNE single
+next:
+	MOVD 160(R0), R11
+	ADD R11, R1
+	SUB R14, R1
+	MOVD 168(R0), R11
+	ADD R11, R2
+	SUB R14, R2
+	MOVD 176(R0), R11
+	ADD R11, R3
+	SUB R14, R3
+	SUBS $1, R13
+	BNE row
 	RET
 
 // func vectorMaxRowNEON(args *vectorArgs)
@@ -2104,7 +2295,7 @@ TEXT ·vectorMaxPoolFirstNEON(SB), NOSPLIT, $0-8
 	MOVD 120(R0), R4
 	MOVD ZR, R14
 	MOVD 8(R0), R9
-wide:
+wideStrip:
 	CMP $16, R9
 	BLT wideEnd
 	MOVD 96(R0), R1
@@ -2197,9 +2388,9 @@ wideRow:
 	FMOVQ F10, 48(R4)
 	ADD $64, R14
 	SUB $16, R9
-	B wide
+	B wideStrip
 wideEnd:
-vector:
+vectorStrip:
 	CMP $4, R9
 	BLT vectorEnd
 	MOVD 96(R0), R1
@@ -2238,9 +2429,9 @@ vectorRow:
 	FMOVQ F4, 0(R4)
 	ADD $16, R14
 	SUB $4, R9
-	B vector
+	B vectorStrip
 vectorEnd:
-single:
+singleStrip:
 	CMP $1, R9
 	BLT singleEnd
 	MOVD 96(R0), R1
@@ -2279,7 +2470,7 @@ singleRow:
 	FMOVS F4, (R4)
 	ADD $4, R14
 	SUB $1, R9
-	B single
+	B singleStrip
 singleEnd:
 	RET
 
@@ -2292,7 +2483,7 @@ TEXT ·vectorMaxPoolNextNEON(SB), NOSPLIT, $0-8
 	MOVD 120(R0), R4
 	MOVD ZR, R14
 	MOVD 8(R0), R9
-wide:
+wideStrip:
 	CMP $16, R9
 	BLT wideEnd
 	MOVD 96(R0), R1
@@ -2385,9 +2576,9 @@ wideRow:
 	FMOVQ F8, 48(R4)
 	ADD $64, R14
 	SUB $16, R9
-	B wide
+	B wideStrip
 wideEnd:
-vector:
+vectorStrip:
 	CMP $4, R9
 	BLT vectorEnd
 	MOVD 96(R0), R1
@@ -2426,9 +2617,9 @@ vectorRow:
 	FMOVQ F2, 0(R4)
 	ADD $16, R14
 	SUB $4, R9
-	B vector
+	B vectorStrip
 vectorEnd:
-single:
+singleStrip:
 	CMP $1, R9
 	BLT singleEnd
 	MOVD 96(R0), R1
@@ -2467,7 +2658,7 @@ singleRow:
 	FMOVS F2, (R4)
 	ADD $4, R14
 	SUB $1, R9
-	B single
+	B singleStrip
 singleEnd:
 	RET
 
@@ -2602,7 +2793,7 @@ TEXT ·vectorSumWindowFirstNEON(SB), NOSPLIT, $0-8
 	MOVD 104(R0), R2
 	MOVD ZR, R14
 	MOVD 8(R0), R9
-wide:
+wideStrip:
 	CMP $16, R9
 	BLT wideEnd
 	MOVD 96(R0), R1
@@ -2633,9 +2824,9 @@ wideRow:
 	FMOVQ F5, 48(R2)
 	ADD $64, R14
 	SUB $16, R9
-	B wide
+	B wideStrip
 wideEnd:
-vector:
+vectorStrip:
 	CMP $4, R9
 	BLT vectorEnd
 	MOVD 96(R0), R1
@@ -2654,9 +2845,9 @@ vectorRow:
 	FMOVQ F2, 0(R2)
 	ADD $16, R14
 	SUB $4, R9
-	B vector
+	B vectorStrip
 vectorEnd:
-single:
+singleStrip:
 	CMP $1, R9
 	BLT singleEnd
 	MOVD 96(R0), R1
@@ -2675,7 +2866,7 @@ singleRow:
 	FMOVS F2, (R2)
 	ADD $4, R14
 	SUB $1, R9
-	B single
+	B singleStrip
 singleEnd:
 	RET
 
@@ -2688,7 +2879,7 @@ TEXT ·vectorSumWindowNextNEON(SB), NOSPLIT, $0-8
 	MOVD 104(R0), R2
 	MOVD ZR, R14
 	MOVD 8(R0), R9
-wide:
+wideStrip:
 	CMP $16, R9
 	BLT wideEnd
 	MOVD 96(R0), R1
@@ -2719,9 +2910,9 @@ wideRow:
 	FMOVQ F4, 48(R2)
 	ADD $64, R14
 	SUB $16, R9
-	B wide
+	B wideStrip
 wideEnd:
-vector:
+vectorStrip:
 	CMP $4, R9
 	BLT vectorEnd
 	MOVD 96(R0), R1
@@ -2740,9 +2931,9 @@ vectorRow:
 	FMOVQ F1, 0(R2)
 	ADD $16, R14
 	SUB $4, R9
-	B vector
+	B vectorStrip
 vectorEnd:
-single:
+singleStrip:
 	CMP $1, R9
 	BLT singleEnd
 	MOVD 96(R0), R1
@@ -2761,7 +2952,7 @@ singleRow:
 	FMOVS F1, (R2)
 	ADD $4, R14
 	SUB $1, R9
-	B single
+	B singleStrip
 singleEnd:
 	RET
 
@@ -3527,7 +3718,9 @@ TEXT ·vectorBatchNormReduceNoneNEON(SB), NOSPLIT, $0-8
 	MOVD 136(R0), R6
 	MOVD ZR, R14
 	MOVD 8(R0), R9
-wide:
+	CMP $16, R9
+	BGT long
+wideStrip:
 	CMP $16, R9
 	BLT wideEnd
 	MOVD 96(R0), R1
@@ -3590,9 +3783,9 @@ wideRow:
 	FMOVQ F11, 48(R6)
 	ADD $64, R14
 	SUB $16, R9
-	B wide
+	B wideStrip
 wideEnd:
-vector:
+vectorStrip:
 	CMP $4, R9
 	BLT vectorEnd
 	MOVD 96(R0), R1
@@ -3625,9 +3818,9 @@ vectorRow:
 	FMOVQ F2, 0(R6)
 	ADD $16, R14
 	SUB $4, R9
-	B vector
+	B vectorStrip
 vectorEnd:
-single:
+singleStrip:
 	CMP $1, R9
 	BLT singleEnd
 	MOVD 96(R0), R1
@@ -3660,8 +3853,74 @@ singleRow:
 	FMOVS F2, (R6)
 	ADD $4, R14
 	SUB $1, R9
-	B single
+	B singleStrip
 singleEnd:
+	RET
+long:
+	MOVD 0(R0), R13
+	MOVD 8(R0), R14
+	LSL $2, R14
+row:
+	MOVD 8(R0), R10
+	LSR $2, R10, R9
+	AND $3, R10
+	CBZ R9, tail
+vector:
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R3), F1
+	FMOVQ 0(R4), F2
+	WORD $0x4EA2D423 // fsub v3.4s, v1.4s, v2.4s
+	FMOVQ 0(R5), F2
+	WORD $0x4E20D441 // fadd v1.4s, v2.4s, v0.4s
+	FMOVQ F1, 0(R5)
+	FMOVQ 0(R6), F1
+	VFMLA V3.S4, V0.S4, V1.S4
+	FMOVQ F1, 0(R6)
+	ADD $16, R1
+	ADD $16, R3
+	ADD $16, R4
+	ADD $16, R5
+	ADD $16, R6
+	SUBS $1, R9
+	BNE vector
+tail:
+	CBZ R10, next
+single:
+	FMOVS (R1), F0
+	FMOVS (R3), F1
+	FMOVS (R4), F2
+	WORD $0x4EA2D423 // fsub v3.4s, v1.4s, v2.4s
+	FMOVS (R5), F2
+	WORD $0x4E20D441 // fadd v1.4s, v2.4s, v0.4s
+	FMOVS F1, (R5)
+	FMOVS (R6), F1
+	VFMLA V3.S4, V0.S4, V1.S4
+	FMOVS F1, (R6)
+	ADD $4, R1
+	ADD $4, R3
+	ADD $4, R4
+	ADD $4, R5
+	ADD $4, R6
+	SUBS $1, R10
+	BNE single
+next:
+	MOVD 160(R0), R11
+	ADD R11, R1
+	SUB R14, R1
+	MOVD 176(R0), R11
+	ADD R11, R3
+	SUB R14, R3
+	MOVD 184(R0), R11
+	ADD R11, R4
+	SUB R14, R4
+	MOVD 192(R0), R11
+	ADD R11, R5
+	SUB R14, R5
+	MOVD 200(R0), R11
+	ADD R11, R6
+	SUB R14, R6
+	SUBS $1, R13
+	BNE row
 	RET
 
 // func vectorBatchNormNoneNEON(args *vectorArgs)
@@ -4823,7 +5082,9 @@ TEXT ·vectorBatchNormReduceReLUNEON(SB), NOSPLIT, $0-8
 	MOVD 136(R0), R6
 	MOVD ZR, R14
 	MOVD 8(R0), R9
-wide:
+	CMP $16, R9
+	BGT long
+wideStrip:
 	CMP $16, R9
 	BLT wideEnd
 	MOVD 96(R0), R1
@@ -4906,9 +5167,9 @@ wideRow:
 	FMOVQ F12, 48(R6)
 	ADD $64, R14
 	SUB $16, R9
-	B wide
+	B wideStrip
 wideEnd:
-vector:
+vectorStrip:
 	CMP $4, R9
 	BLT vectorEnd
 	MOVD 96(R0), R1
@@ -4949,9 +5210,9 @@ vectorRow:
 	FMOVQ F3, 0(R6)
 	ADD $16, R14
 	SUB $4, R9
-	B vector
+	B vectorStrip
 vectorEnd:
-single:
+singleStrip:
 	CMP $1, R9
 	BLT singleEnd
 	MOVD 96(R0), R1
@@ -4992,8 +5253,87 @@ singleRow:
 	FMOVS F3, (R6)
 	ADD $4, R14
 	SUB $1, R9
-	B single
+	B singleStrip
 singleEnd:
+	RET
+long:
+	MOVD 0(R0), R13
+	MOVD 8(R0), R14
+	LSL $2, R14
+row:
+	MOVD 8(R0), R10
+	LSR $2, R10, R9
+	AND $3, R10
+	CBZ R9, tail
+vector:
+	FMOVQ 0(R1), F1
+	FMOVQ 0(R2), F2
+	WORD $0x6EA0E443 // fcmgt v3.4s, v2.4s, v0.4s
+	VORR V3.B16, V3.B16, V2.B16
+	VBSL V0.B16, V1.B16, V2.B16
+	FMOVQ 0(R3), F1
+	FMOVQ 0(R4), F3
+	WORD $0x4EA3D424 // fsub v4.4s, v1.4s, v3.4s
+	FMOVQ 0(R5), F3
+	WORD $0x4E22D461 // fadd v1.4s, v3.4s, v2.4s
+	FMOVQ F1, 0(R5)
+	FMOVQ 0(R6), F1
+	VFMLA V4.S4, V2.S4, V1.S4
+	FMOVQ F1, 0(R6)
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	ADD $16, R4
+	ADD $16, R5
+	ADD $16, R6
+	SUBS $1, R9
+	BNE vector
+tail:
+	CBZ R10, next
+single:
+	FMOVS (R1), F1
+	FMOVS (R2), F2
+	WORD $0x6EA0E443 // fcmgt v3.4s, v2.4s, v0.4s
+	VORR V3.B16, V3.B16, V2.B16
+	VBSL V0.B16, V1.B16, V2.B16
+	FMOVS (R3), F1
+	FMOVS (R4), F3
+	WORD $0x4EA3D424 // fsub v4.4s, v1.4s, v3.4s
+	FMOVS (R5), F3
+	WORD $0x4E22D461 // fadd v1.4s, v3.4s, v2.4s
+	FMOVS F1, (R5)
+	FMOVS (R6), F1
+	VFMLA V4.S4, V2.S4, V1.S4
+	FMOVS F1, (R6)
+	ADD $4, R1
+	ADD $4, R2
+	ADD $4, R3
+	ADD $4, R4
+	ADD $4, R5
+	ADD $4, R6
+	SUBS $1, R10
+	BNE single
+next:
+	MOVD 160(R0), R11
+	ADD R11, R1
+	SUB R14, R1
+	MOVD 168(R0), R11
+	ADD R11, R2
+	SUB R14, R2
+	MOVD 176(R0), R11
+	ADD R11, R3
+	SUB R14, R3
+	MOVD 184(R0), R11
+	ADD R11, R4
+	SUB R14, R4
+	MOVD 192(R0), R11
+	ADD R11, R5
+	SUB R14, R5
+	MOVD 200(R0), R11
+	ADD R11, R6
+	SUB R14, R6
+	SUBS $1, R13
+	BNE row
 	RET
 
 // func vectorBatchNormReLUNEON(args *vectorArgs)
@@ -6367,7 +6707,9 @@ TEXT ·vectorBatchNormReduceLeakyReLUNEON(SB), NOSPLIT, $0-8
 	MOVD 136(R0), R6
 	MOVD ZR, R14
 	MOVD 8(R0), R9
-wide:
+	CMP $16, R9
+	BGT long
+wideStrip:
 	CMP $16, R9
 	BLT wideEnd
 	MOVD 96(R0), R1
@@ -6454,9 +6796,9 @@ wideRow:
 	FMOVQ F13, 48(R6)
 	ADD $64, R14
 	SUB $16, R9
-	B wide
+	B wideStrip
 wideEnd:
-vector:
+vectorStrip:
 	CMP $4, R9
 	BLT vectorEnd
 	MOVD 96(R0), R1
@@ -6498,9 +6840,9 @@ vectorRow:
 	FMOVQ F4, 0(R6)
 	ADD $16, R14
 	SUB $4, R9
-	B vector
+	B vectorStrip
 vectorEnd:
-single:
+singleStrip:
 	CMP $1, R9
 	BLT singleEnd
 	MOVD 96(R0), R1
@@ -6542,8 +6884,89 @@ singleRow:
 	FMOVS F4, (R6)
 	ADD $4, R14
 	SUB $1, R9
-	B single
+	B singleStrip
 singleEnd:
+	RET
+long:
+	MOVD 0(R0), R13
+	MOVD 8(R0), R14
+	LSL $2, R14
+row:
+	MOVD 8(R0), R10
+	LSR $2, R10, R9
+	AND $3, R10
+	CBZ R9, tail
+vector:
+	FMOVQ 0(R1), F2
+	FMOVQ 0(R2), F3
+	WORD $0x6EA0E464 // fcmgt v4.4s, v3.4s, v0.4s
+	WORD $0x6E22DC23 // fmul v3.4s, v1.4s, v2.4s
+	VORR V4.B16, V4.B16, V5.B16
+	VBSL V3.B16, V2.B16, V5.B16
+	FMOVQ 0(R3), F3
+	FMOVQ 0(R4), F2
+	WORD $0x4EA2D464 // fsub v4.4s, v3.4s, v2.4s
+	FMOVQ 0(R5), F2
+	WORD $0x4E25D443 // fadd v3.4s, v2.4s, v5.4s
+	FMOVQ F3, 0(R5)
+	FMOVQ 0(R6), F3
+	VFMLA V4.S4, V5.S4, V3.S4
+	FMOVQ F3, 0(R6)
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	ADD $16, R4
+	ADD $16, R5
+	ADD $16, R6
+	SUBS $1, R9
+	BNE vector
+tail:
+	CBZ R10, next
+single:
+	FMOVS (R1), F2
+	FMOVS (R2), F3
+	WORD $0x6EA0E464 // fcmgt v4.4s, v3.4s, v0.4s
+	WORD $0x6E22DC23 // fmul v3.4s, v1.4s, v2.4s
+	VORR V4.B16, V4.B16, V5.B16
+	VBSL V3.B16, V2.B16, V5.B16
+	FMOVS (R3), F3
+	FMOVS (R4), F2
+	WORD $0x4EA2D464 // fsub v4.4s, v3.4s, v2.4s
+	FMOVS (R5), F2
+	WORD $0x4E25D443 // fadd v3.4s, v2.4s, v5.4s
+	FMOVS F3, (R5)
+	FMOVS (R6), F3
+	VFMLA V4.S4, V5.S4, V3.S4
+	FMOVS F3, (R6)
+	ADD $4, R1
+	ADD $4, R2
+	ADD $4, R3
+	ADD $4, R4
+	ADD $4, R5
+	ADD $4, R6
+	SUBS $1, R10
+	BNE single
+next:
+	MOVD 160(R0), R11
+	ADD R11, R1
+	SUB R14, R1
+	MOVD 168(R0), R11
+	ADD R11, R2
+	SUB R14, R2
+	MOVD 176(R0), R11
+	ADD R11, R3
+	SUB R14, R3
+	MOVD 184(R0), R11
+	ADD R11, R4
+	SUB R14, R4
+	MOVD 192(R0), R11
+	ADD R11, R5
+	SUB R14, R5
+	MOVD 200(R0), R11
+	ADD R11, R6
+	SUB R14, R6
+	SUBS $1, R13
+	BNE row
 	RET
 
 // func vectorBatchNormLeakyReLUNEON(args *vectorArgs)
@@ -8043,7 +8466,9 @@ TEXT ·vectorBatchNormReduceELUNEON(SB), NOSPLIT, $0-8
 	MOVD 136(R0), R6
 	MOVD ZR, R14
 	MOVD 8(R0), R9
-wide:
+	CMP $16, R9
+	BGT long
+wideStrip:
 	CMP $16, R9
 	BLT wideEnd
 	MOVD 96(R0), R1
@@ -8134,9 +8559,9 @@ wideRow:
 	FMOVQ F12, 48(R6)
 	ADD $64, R14
 	SUB $16, R9
-	B wide
+	B wideStrip
 wideEnd:
-vector:
+vectorStrip:
 	CMP $4, R9
 	BLT vectorEnd
 	MOVD 96(R0), R1
@@ -8179,9 +8604,9 @@ vectorRow:
 	FMOVQ F3, 0(R6)
 	ADD $16, R14
 	SUB $4, R9
-	B vector
+	B vectorStrip
 vectorEnd:
-single:
+singleStrip:
 	CMP $1, R9
 	BLT singleEnd
 	MOVD 96(R0), R1
@@ -8224,8 +8649,91 @@ singleRow:
 	FMOVS F3, (R6)
 	ADD $4, R14
 	SUB $1, R9
-	B single
+	B singleStrip
 singleEnd:
+	RET
+long:
+	MOVD 0(R0), R13
+	MOVD 8(R0), R14
+	LSL $2, R14
+row:
+	MOVD 8(R0), R10
+	LSR $2, R10, R9
+	AND $3, R10
+	CBZ R9, tail
+vector:
+	FMOVQ 0(R1), F1
+	FMOVQ 0(R2), F2
+	WORD $0x6EA0E443 // fcmgt v3.4s, v2.4s, v0.4s
+	VORR V1.B16, V1.B16, V4.B16
+	VFMLA V2.S4, V1.S4, V4.S4
+	VORR V3.B16, V3.B16, V2.B16
+	VBSL V4.B16, V1.B16, V2.B16
+	FMOVQ 0(R3), F4
+	FMOVQ 0(R4), F1
+	WORD $0x4EA1D483 // fsub v3.4s, v4.4s, v1.4s
+	FMOVQ 0(R5), F1
+	WORD $0x4E22D424 // fadd v4.4s, v1.4s, v2.4s
+	FMOVQ F4, 0(R5)
+	FMOVQ 0(R6), F4
+	VFMLA V3.S4, V2.S4, V4.S4
+	FMOVQ F4, 0(R6)
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	ADD $16, R4
+	ADD $16, R5
+	ADD $16, R6
+	SUBS $1, R9
+	BNE vector
+tail:
+	CBZ R10, next
+single:
+	FMOVS (R1), F1
+	FMOVS (R2), F2
+	WORD $0x6EA0E443 // fcmgt v3.4s, v2.4s, v0.4s
+	VORR V1.B16, V1.B16, V4.B16
+	VFMLA V2.S4, V1.S4, V4.S4
+	VORR V3.B16, V3.B16, V2.B16
+	VBSL V4.B16, V1.B16, V2.B16
+	FMOVS (R3), F4
+	FMOVS (R4), F1
+	WORD $0x4EA1D483 // fsub v3.4s, v4.4s, v1.4s
+	FMOVS (R5), F1
+	WORD $0x4E22D424 // fadd v4.4s, v1.4s, v2.4s
+	FMOVS F4, (R5)
+	FMOVS (R6), F4
+	VFMLA V3.S4, V2.S4, V4.S4
+	FMOVS F4, (R6)
+	ADD $4, R1
+	ADD $4, R2
+	ADD $4, R3
+	ADD $4, R4
+	ADD $4, R5
+	ADD $4, R6
+	SUBS $1, R10
+	BNE single
+next:
+	MOVD 160(R0), R11
+	ADD R11, R1
+	SUB R14, R1
+	MOVD 168(R0), R11
+	ADD R11, R2
+	SUB R14, R2
+	MOVD 176(R0), R11
+	ADD R11, R3
+	SUB R14, R3
+	MOVD 184(R0), R11
+	ADD R11, R4
+	SUB R14, R4
+	MOVD 192(R0), R11
+	ADD R11, R5
+	SUB R14, R5
+	MOVD 200(R0), R11
+	ADD R11, R6
+	SUB R14, R6
+	SUBS $1, R13
+	BNE row
 	RET
 
 // func vectorBatchNormELUNEON(args *vectorArgs)

@@ -59,6 +59,7 @@ type program struct {
 	code    []instruction
 	kept    []int
 	initial map[int]value
+	window  bool // rows are the elements of a window: always by strips
 }
 
 func newProgram(name string) *program { return &program{name: name} }

@@ -13,7 +13,7 @@ type neonEmitter struct {
 	last     []int
 	pinned   map[value]int // scalars, row scalars, the index and what a row is reduced to
 	vector   int           // of several side by side
-	keptRegs map[int]int   // of the kept streams
+	keptRegs map[int]int   // of the kept streams, nil where they are in memory
 }
 
 func emitVectorNEON(programs []*program) []byte {
@@ -26,10 +26,12 @@ func emitVectorNEON(programs []*program) []byte {
 	for _, p := range programs {
 		a.text("vector"+p.name+"NEON", "args *vectorArgs")
 		e := &neonEmitter{assembly: a, p: p, last: p.lastUses()}
+		pinned := e.start()
 		if len(p.kept) > 0 {
-			e.columns()
-		} else {
-			e.rows()
+			e.columns(pinned)
+		}
+		if !p.window {
+			e.rows(pinned)
 		}
 	}
 	return a.Bytes()
@@ -49,8 +51,7 @@ func (e *neonEmitter) start() int {
 
 // rows emits a loop over rows around one over the vectors of a row and one over
 // the columns left over.
-func (e *neonEmitter) rows() {
-	pinned := e.start()
+func (e *neonEmitter) rows(pinned int) {
 	e.op("MOVD %d(R0), R13", vecRows)
 	e.op("MOVD %d(R0), R14", vecCols)
 	e.op("LSL $2, R14")
@@ -136,26 +137,34 @@ func (e *neonEmitter) reduce(in instruction, reg int) {
 
 // columns emits a loop over strips of columns around one over rows: strips of
 // four vectors, so that their sums do not wait for each other, then of one
-// vector, then of one column. R9 holds the columns left, R14 the bytes done.
-func (e *neonEmitter) columns() {
-	pinned := e.start()
+// vector, then of one column. Rows longer than a strip are left to the other
+// order, as on amd64. R9 holds the columns left, R14 the bytes done.
+func (e *neonEmitter) columns(pinned int) {
 	e.op("MOVD ZR, R14")
 	e.op("MOVD %d(R0), R9", vecCols)
+	if !e.p.window {
+		e.op("CMP $16, R9")
+		e.op("BGT long")
+	}
 	for _, strip := range []struct {
 		name    string
 		vectors int
 		columns int
 	}{{"wide", 4, 16}, {"vector", 1, 4}, {"single", 1, 1}} {
-		e.label(strip.name)
+		e.label(strip.name + "Strip")
 		e.op("CMP $%d, R9", strip.columns)
 		e.op("BLT %sEnd", strip.name)
 		e.strip(pinned, strip.vectors, strip.name, strip.columns == 1)
 		e.op("ADD $%d, R14", 4*strip.columns)
 		e.op("SUB $%d, R9", strip.columns)
-		e.op("B %s", strip.name)
+		e.op("B %sStrip", strip.name)
 		e.label(strip.name + "End")
 	}
 	e.op("RET")
+	e.keptRegs = nil
+	if !e.p.window {
+		e.label("long")
+	}
 }
 
 // strip emits the loop over the rows of a strip of n vectors.
@@ -206,6 +215,11 @@ func (e *neonEmitter) strip(pinned, n int, name string, single bool) {
 		}
 	}
 	e.vector = 0
+}
+
+func (e *neonEmitter) inRegister(stream int) bool {
+	_, ok := e.keptRegs[stream]
+	return ok
 }
 
 func (e *neonEmitter) pin() int {
@@ -271,13 +285,13 @@ func (e *neonEmitter) instruction(i int, r *registers, single bool) {
 	switch {
 	case in.op == opScalar || in.op == opRow || in.op == opIndex:
 		return
-	case in.op == opLoad && e.p.isKept(int(in.a)):
+	case in.op == opLoad && e.inRegister(int(in.a)):
 		r.borrow(value(i), e.keptRegs[int(in.a)])
 		return
 	case in.op == opStore:
 		a := operand(in.a)
 		switch {
-		case !e.p.isKept(in.imm):
+		case !e.inRegister(in.imm):
 			e.store(a, in.imm, single)
 		case a != e.keptRegs[in.imm]:
 			e.move(a, e.keptRegs[in.imm])
@@ -335,7 +349,7 @@ func (e *neonEmitter) target(i int, r *registers) int {
 		r.of[value(i)] = reg
 		return reg
 	}
-	if s := e.p.finalStore(i, e.last); s >= 0 && in.op != opSelect {
+	if s := e.p.finalStore(i, e.last); s >= 0 && e.inRegister(s) && in.op != opSelect {
 		reg := e.keptRegs[s]
 		if in.op != opFMA || r.of[in.a] != reg && r.of[in.b] != reg {
 			r.borrow(value(i), reg)

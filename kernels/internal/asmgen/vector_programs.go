@@ -343,6 +343,7 @@ func batchNormGradient(act string, training, accumulate bool, residual string) *
 // position 0.
 func maxPool(name string, first bool) *program {
 	p := newProgram(name)
+	p.window = true
 	x, position := p.in("x"), p.row("position")
 	var y, index int
 	if first {
@@ -370,6 +371,7 @@ func maxPoolGradient(accumulate bool) *program {
 // sumWindow adds up s*x over rows that are elements of a window.
 func sumWindow(name string, first bool) *program {
 	p := newProgram(name)
+	p.window = true
 	x, s := p.in("x"), p.scalar("s")
 	var y int
 	if first {

@@ -31,7 +31,7 @@ type x86Emitter struct {
 	pinned   map[value]int // scalars, row scalars, the index and what a row is reduced to
 	masks    *registers
 	vector   int         // of several side by side
-	keptRegs map[int]int // of the kept streams
+	keptRegs map[int]int // of the kept streams, nil where they are in memory
 }
 
 func emitVectorX86(programs []*program, v x86Vector) []byte {
@@ -44,10 +44,12 @@ func emitVectorX86(programs []*program, v x86Vector) []byte {
 	for _, p := range programs {
 		a.text("vector"+p.name+v.level, "args *vectorArgs")
 		e := &x86Emitter{assembly: a, x86Vector: v, p: p, last: p.lastUses()}
+		pinned := e.start()
 		if len(p.kept) > 0 {
-			e.columns()
-		} else {
-			e.rows()
+			e.columns(pinned)
+		}
+		if !p.window {
+			e.rows(pinned)
 		}
 	}
 	return a.Bytes()
@@ -80,8 +82,7 @@ func (e *x86Emitter) loadTailMask() {
 }
 
 // rows emits a loop over rows around one over the vectors of a row.
-func (e *x86Emitter) rows() {
-	pinned := e.start()
+func (e *x86Emitter) rows(pinned int) {
 	e.op("MOVQ %d(DI), DX", vecCols)
 	e.op("ANDQ $%d, DX", -e.lanes)
 	e.op("SHLQ $2, DX")
@@ -128,7 +129,7 @@ func (e *x86Emitter) startRow() {
 // nextRow moves the streams that are not kept.
 func (e *x86Emitter) nextRow() {
 	for i := range e.p.streams {
-		if e.p.reads(i) && !e.p.isKept(i) {
+		if e.p.reads(i) && !e.inRegister(i) {
 			e.op("ADDQ %d(DI), %s", vecStrides+8*i, x86Pointers[i])
 		}
 	}
@@ -154,12 +155,17 @@ func (e *x86Emitter) reduce(in instruction, reg, free int) {
 
 // columns emits a loop over strips of columns around one over rows. A strip is
 // as many vectors wide as the registers allow, so that its sums do not wait for
-// each other, then one, then a part of one.
-func (e *x86Emitter) columns() {
-	pinned := e.start()
+// each other, then one, then a part of one. Longer rows are left to the other
+// order, since memory is fastest when read in order, but those of windows, which
+// are few.
+func (e *x86Emitter) columns(pinned int) {
 	wide := 4
 	for wide > 1 && pinned+wide*len(e.p.kept)+7 > e.count {
 		wide /= 2
+	}
+	if !e.p.window {
+		e.op("CMPQ %d(DI), $%d", vecCols, wide*e.lanes)
+		e.op("JGT long")
 	}
 	e.op("XORQ CX, CX")
 	for _, n := range slices.Compact([]int{wide, 1}) {
@@ -181,6 +187,10 @@ func (e *x86Emitter) columns() {
 	e.label("done")
 	e.op("VZEROUPPER")
 	e.op("RET")
+	e.keptRegs = nil
+	if !e.p.window {
+		e.label("long")
+	}
 }
 
 // strip emits the loop over the rows of a strip of n vectors.
@@ -211,9 +221,6 @@ func (e *x86Emitter) strip(pinned, n int, tail bool) {
 	}
 	e.label(row)
 	e.startRow()
-	if n > 1 {
-		e.prefetch(4 * e.lanes * n)
-	}
 	for e.vector = range n {
 		e.keptRegs = kept[e.vector]
 		e.body(free, tail)
@@ -231,17 +238,9 @@ func (e *x86Emitter) strip(pinned, n int, tail bool) {
 	e.vector = 0
 }
 
-// prefetch asks for this row's part of the next strip: the hardware does not
-// follow many short pieces at once.
-func (e *x86Emitter) prefetch(bytes int) {
-	for i := range e.p.streams {
-		if !e.p.reads(i) || e.p.isKept(i) || e.p.isRow(i) {
-			continue
-		}
-		for at := 0; at < bytes; at += 64 {
-			e.op("PREFETCHT0 %d(%s)(CX*1)", bytes+at, x86Pointers[i])
-		}
-	}
+func (e *x86Emitter) inRegister(stream int) bool {
+	_, ok := e.keptRegs[stream]
+	return ok
 }
 
 func (e *x86Emitter) address(stream int) string {
@@ -334,7 +333,7 @@ func (e *x86Emitter) instruction(i int, r *registers, tail bool) {
 	case opScalar, opRow, opIndex:
 		return // pinned, or loaded where it is used
 	case opLoad:
-		if e.p.isKept(int(in.a)) {
+		if e.inRegister(int(in.a)) {
 			r.borrow(value(i), e.keptRegs[int(in.a)])
 			return
 		}
@@ -358,7 +357,7 @@ func (e *x86Emitter) instruction(i int, r *registers, tail bool) {
 	// target returns the register for the result: that of the kept stream it goes
 	// to, unless an operand still has it.
 	target := func(operands ...int) int {
-		if s := e.p.finalStore(i, e.last); s >= 0 && !slices.Contains(operands, e.keptRegs[s]) {
+		if s := e.p.finalStore(i, e.last); s >= 0 && e.inRegister(s) && !slices.Contains(operands, e.keptRegs[s]) {
 			r.borrow(value(i), e.keptRegs[s])
 			return e.keptRegs[s]
 		}
@@ -369,7 +368,7 @@ func (e *x86Emitter) instruction(i int, r *registers, tail bool) {
 	case in.op == opStore:
 		a := operand(in.a)
 		switch {
-		case !e.p.isKept(in.imm):
+		case !e.inRegister(in.imm):
 			e.store(a, in.imm, tail)
 		case a != e.keptRegs[in.imm]:
 			e.op("VMOVAPS %s, %s", e.name(a), e.name(e.keptRegs[in.imm]))
