@@ -55,35 +55,80 @@ const maxCallFlops = 8 << 20
 // differ by one row at most. Where ragged columns are not masked, B must have
 // full vectors; C need not.
 func (k *brgemmKernels) run(column bool, elem, rows, cols int, args *brgemmArgs) {
-	table, aRow := k.row, args.aRow
+	aRow, mr := args.aRow, k.mr
 	if column {
-		table, aRow = k.col, elem
+		aRow = elem
+	} else {
+		mr = k.rowsAt(aRow)
 	}
-	vectors, ragged := (cols+k.lanes-1)/k.lanes, 0
+	cut, a, c := cutRows(rows, mr), args.a, args.c
+	cut.each(span{0, cut.tiles}, func(t, tiles, m int) {
+		at := cut.start(t)
+		args.a, args.c = unsafe.Add(a, at*aRow), unsafe.Add(c, at*args.cRow)
+		k.tiles(column, elem, m, tiles, cols, m*aRow, args)
+	})
+}
+
+// rowCut is a cut of rows into tiles that differ by one row at most: the first
+// larger tiles have small+1 rows, the others small.
+type rowCut struct{ tiles, small, larger int }
+
+func cutRows(rows, mr int) rowCut {
+	tiles := ceilDiv(rows, mr)
+	return rowCut{tiles, rows / tiles, rows % tiles}
+}
+
+// start is the first row of tile t.
+func (c rowCut) start(t int) int { return t*c.small + min(t, c.larger) }
+
+// each visits the runs of tiles of the same number of rows m among some tiles.
+func (c rowCut) each(tiles span, visit func(first, tiles, m int)) {
+	if to := min(tiles.to, c.larger); to > tiles.from {
+		visit(tiles.from, to-tiles.from, c.small+1)
+	}
+	if from := max(tiles.from, c.larger); from < tiles.to {
+		visit(from, tiles.to-from, c.small)
+	}
+}
+
+// Rows of A at a distance of conflictStride bytes fall into one set of a
+// first-level cache with 64 sets of 64 bytes, as x86 has; of 8 ways one is left
+// to B.
+const conflictStride, conflictRows = 4096, 7
+
+// rowsAt is how many rows of A, aRow bytes apart, a tile should have.
+func (k *brgemmKernels) rowsAt(aRow int) int {
+	if aRow%conflictStride == 0 {
+		return min(k.mr, conflictRows)
+	}
+	return k.mr
+}
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
+
+// tiles computes that many tiles of m rows and cols columns; in A they begin
+// aTile bytes apart.
+func (k *brgemmKernels) tiles(column bool, elem, m, tiles, cols, aTile int, args *brgemmArgs) {
+	table := k.row
+	if column {
+		table = k.col
+	}
+	vectors, ragged := ceilDiv(cols, k.lanes), 0
 	if cols%k.lanes != 0 {
 		ragged = 1
 	}
 	args.mask = k.mask(elem, cols)
-	tiles := (rows + k.mr - 1) / k.mr
-	small, larger := rows/tiles, rows%tiles
-	call := k.calls
+	kernel := table[m][vectors-1][ragged]
 	if ragged == 1 && !k.masked {
-		call = func(kernel func(*brgemmArgs), m, tiles, aRow int, args *brgemmArgs) {
-			k.throughScratch(kernel, m, tiles, aRow, elem*cols, elem, args)
-		}
+		k.throughScratch(kernel, m, tiles, aTile, elem*cols, elem, args)
+	} else {
+		k.calls(kernel, m, tiles, aTile, args)
 	}
-	if larger > 0 {
-		a, c := args.a, args.c
-		call(table[small+1][vectors-1][ragged], small+1, larger, aRow, args)
-		done := larger * (small + 1)
-		args.a, args.c = unsafe.Add(a, done*aRow), unsafe.Add(c, done*args.cRow)
-	}
-	call(table[small][vectors-1][ragged], small, tiles-larger, aRow, args)
 }
 
 // calls runs tiles of m rows, in as many assembly calls as their length asks for.
-func (k *brgemmKernels) calls(kernel func(*brgemmArgs), m, tiles, aRow int, args *brgemmArgs) {
-	args.aTile, args.cTile = m*aRow, m*args.cRow
+func (k *brgemmKernels) calls(kernel func(*brgemmArgs), m, tiles, aTile int, args *brgemmArgs) {
+	args.aTile, args.cTile = aTile, m*args.cRow
 	perTile := 2 * m * k.nr * max(args.k*args.numTaps, 1)
 	most := max(maxCallFlops/perTile, 1)
 	for tiles > 0 {
@@ -99,17 +144,17 @@ func (k *brgemmKernels) calls(kernel func(*brgemmArgs), m, tiles, aRow int, args
 
 // throughScratch runs tiles whose rows of C, width bytes wide, end within a
 // vector, in a scratch tile with full vectors.
-func (k *brgemmKernels) throughScratch(kernel func(*brgemmArgs), m, tiles, aRow, width, elem int, args *brgemmArgs) {
+func (k *brgemmKernels) throughScratch(kernel func(*brgemmArgs), m, tiles, aTile, width, elem int, args *brgemmArgs) {
 	var scratch [maxTile]float64
 	stride := k.nr * elem
 	c, cRow := args.c, args.cRow
 	row := func(i int) (tile, in []byte) {
 		return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(&scratch), i*stride)), width), unsafe.Slice((*byte)(unsafe.Add(c, i*cRow)), width)
 	}
-	args.cRow, args.cTile, args.aTile = stride, 0, m*aRow
+	args.cRow, args.cTile, args.aTile = stride, 0, aTile
 	for t := range tiles {
 		if t > 0 {
-			args.a, c = unsafe.Add(args.a, m*aRow), unsafe.Add(c, m*cRow)
+			args.a, c = unsafe.Add(args.a, aTile), unsafe.Add(c, m*cRow)
 		}
 		args.tiles, args.c = 1, unsafe.Pointer(&scratch)
 		for i := range m {

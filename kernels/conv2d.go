@@ -107,31 +107,29 @@ func PackConv2d(dst, w []float32, s Conv2dShape, d ConvDirection) {
 	checkConv2d("PackConv2d", s, sliceLength{"w", len(w), s.weightLen()}, sliceLength{"dst", len(dst), PackedConv2dLen(s, d)})
 	nr, taps := brgemmOf[float32]().nr, s.KH*s.KW
 	depth, width := d.depthWidth(s)
-	// Strides of the weights along depth and width.
-	depthStride, widthStride := taps, s.C*taps
-	if d == ConvBackwardData {
-		depthStride, widthStride = widthStride, depthStride
-	}
-	parts := packParts(depth, taps*nr)
-	panels := (width + nr - 1) / nr
-	Parallel(panels*parts, func(task int) {
-		p, part := task/parts, split(depth, parts, task%parts)
+	const block = 16 // of the depth: what a task turns stays in the first-level cache
+	panels := ceilDiv(width, nr)
+	blocks := ceilDiv(depth, block)
+	Parallel(panels*blocks, func(task int) {
+		p := task / blocks
 		panel := dst[p*taps*depth*nr : (p+1)*taps*depth*nr]
-		cols := min(nr, width-p*nr)
-		for t := range taps {
-			for k := part.from; k < part.to; k++ {
-				row := panel[(t*depth+k)*nr : (t*depth+k+1)*nr]
-				from := w[k*depthStride+p*nr*widthStride+t:]
-				for j := range cols {
-					row[j] = from[j*widthStride]
-				}
-				clear(row[cols:])
+		rows, cols := blockSpan(block, depth, task%blocks), min(nr, width-p*nr)
+		turned := takeScratch[float32](block * taps * nr)
+		defer turned.drop()
+		if d == ConvForward {
+			// [cols][rows*taps] of w, turned, is [rows][taps][cols].
+			transpose(turned.data, nr, w[(p*nr*s.C+rows.from)*taps:], s.C*taps, cols, rows.len()*taps)
+		} else {
+			// [cols][taps] of w for each row, turned, is [taps][cols].
+			for i := range rows.len() {
+				transpose(turned.data[i*taps*nr:], nr, w[((rows.from+i)*s.C+p*nr)*taps:], taps, cols, taps)
+			}
+		}
+		for k := range rows.len() {
+			for t := range taps {
+				row := panel[(t*depth+rows.from+k)*nr : (t*depth+rows.from+k+1)*nr]
+				clear(row[copy(row, turned.data[(k*taps+t)*nr:(k*taps+t)*nr+cols]):])
 			}
 		}
 	})
-}
-
-// packParts cuts the depth of a panel so that a task moves about 64 KiB.
-func packParts(depth, rowElements int) int {
-	return min(max(depth*rowElements/(1<<14), 1), depth)
 }

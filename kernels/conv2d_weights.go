@@ -40,11 +40,12 @@ type weightsProduct struct {
 }
 
 // Shape rules, by measurement: a piece of x and dy should stay in the
-// second-level cache; slices give enough parallel work where channels are few.
+// second-level cache beside the sums of a group of channels; slices give enough
+// parallel work where groups are few.
 const (
+	weightsGroupChannels = 128
 	weightsPieceElements = 1 << 17
-	weightsSliceRows     = 1 << 13
-	weightsMaxSlices     = 8
+	weightsSliceRows     = 1 << 10
 	weightsMinTasks      = 16
 )
 
@@ -53,15 +54,11 @@ func newWeightsProduct(s Conv2dShape, x, dy []float32) *weightsProduct {
 	if !g.kern.masked && s.OC%g.kern.lanes != 0 {
 		g.padOutput()
 	}
-	rows := s.OutH() * s.OutW() * s.N
-	g.slices = min(max(rows/weightsSliceRows, 1), weightsMaxSlices, s.OutH())
-	perPixel := s.N * (s.C + s.OC)
+	g.rowGroups, g.colGroups = ceilDiv(s.C, weightsGroupChannels), ceilDiv(s.OC, weightsGroupChannels)
+	g.slices = min(ceilDiv(weightsMinTasks, g.rowGroups*g.colGroups), max(s.OutH()*s.OutW()*s.N/weightsSliceRows, 1), s.OutH())
+	perPixel := s.N * (ceilDiv(s.C, g.rowGroups) + ceilDiv(s.OC, g.colGroups))
 	g.columns = min(s.OutW(), max(weightsPieceElements/perPixel, 1))
 	g.lines = max(weightsPieceElements/(perPixel*g.columns), 1)
-	rowTiles := (s.C + g.kern.mr - 1) / g.kern.mr
-	panels := (s.OC + g.kern.nr - 1) / g.kern.nr
-	g.rowGroups = min(rowTiles, max(1, weightsMinTasks/g.slices))
-	g.colGroups = min(panels, max(1, weightsMinTasks/(g.slices*g.rowGroups)))
 	g.sums = takeScratch[float32](g.slices * g.sumsLen())
 	return g
 }
@@ -214,25 +211,41 @@ func validRange(out, in, k, stride, padding int) (from, to int) {
 func (g *weightsProduct) store(dw []float32, accumulate bool) {
 	s := &g.s
 	taps, n := s.KH*s.KW, g.sumsLen()
-	const block = 16 // output channels: a cache line of sums
-	blocks := (s.OC + block - 1) / block
-	Parallel(blocks, func(b int) {
-		from, to := b*block, min((b+1)*block, s.OC)
-		for c := range s.C {
+	const block = 16 // channels both ways: sums[:, block, block] stays in the first-level cache
+	cBlocks, ocBlocks := ceilDiv(s.C, block), ceilDiv(s.OC, block)
+	Parallel(cBlocks*ocBlocks, func(b int) {
+		channels, outputs := blockSpan(block, s.C, b%cBlocks), blockSpan(block, s.OC, b/cBlocks)
+		// rows [c][tap] of outputs, to be turned.
+		rows := takeScratch[float32](2 * block * block * taps)
+		defer rows.drop()
+		turned := rows.data[block*block*taps:]
+		for c := range channels.len() {
 			for t := range taps {
-				row := g.sums.data[(t*s.C+c)*g.ocPad:]
-				for oc := from; oc < to; oc++ {
-					sum := row[oc]
-					for i := 1; i < g.slices; i++ {
-						sum += row[i*n+oc]
+				row := rows.data[(c*taps+t)*block : (c*taps+t)*block+outputs.len()]
+				at := (t*s.C+channels.from+c)*g.ocPad + outputs.from
+				copy(row, g.sums.data[at:])
+				for i := 1; i < g.slices; i++ {
+					for j, v := range g.sums.data[i*n+at : i*n+at+len(row)] {
+						row[j] += v
 					}
-					at := (oc*s.C+c)*taps + t
-					if accumulate {
-						sum += dw[at]
-					}
-					dw[at] = sum
 				}
+			}
+		}
+		length := channels.len() * taps
+		transpose(turned, length, rows.data, block, length, outputs.len())
+		for i := range outputs.len() {
+			to := dw[((outputs.from+i)*s.C+channels.from)*taps:]
+			from := turned[i*length : (i+1)*length]
+			if !accumulate {
+				copy(to, from)
+				continue
+			}
+			for j, v := range from {
+				to[j] += v
 			}
 		}
 	})
 }
+
+// blockSpan is block i of n elements.
+func blockSpan(block, n, i int) span { return span{i * block, min((i+1)*block, n)} }

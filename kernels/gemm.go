@@ -19,101 +19,208 @@ func GemmFloat64(transA, transB bool, m, n, k int, a []float64, lda int, b []flo
 	gemm("GemmFloat64", transA, transB, m, n, k, a, lda, b, ldb, accumulate, c, ldc)
 }
 
-// gemmTaskRows and gemmTaskFlops cut C into tasks: small enough for several
-// threads to share the work, large enough that B panels are reused.
+// A block of A, gemmBlockRows rows by gemmBlockK bytes of k, stays in the
+// second-level cache while panels of B pass by.
 const (
-	gemmTaskRows = 256
-	gemmMinFlops = 1 << 16 // below this one thread is faster
-	gemmBlockK   = 512     // k is cut into blocks: a B panel stays in cache
+	gemmBlockRows = 128
+	gemmBlockK    = 2048
+	gemmMinTasks  = 32
+	gemmMinFlops  = 1 << 16 // below this one thread is faster
 )
 
 func gemm[T float](name string, transA, transB bool, m, n, k int, a []T, lda int, b []T, ldb int, accumulate bool, c []T, ldc int) {
 	checkMatrix(name, "A", len(a), m, k, lda, transA)
 	checkMatrix(name, "B", len(b), k, n, ldb, transB)
 	checkMatrix(name, "C", len(c), m, n, ldc, false)
-	if m == 0 || n == 0 {
+	if clearEmptySum(m, n, k, accumulate, c, ldc) {
 		return
 	}
-	if k == 0 {
-		if !accumulate {
-			for i := range m {
-				clear(c[i*ldc : i*ldc+n])
-			}
-		}
-		return
-	}
-	kern, elem := brgemmOf[T](), elemSize[T]()
-	bp := b
-	bK, panelStride := ldb, kern.nr // of unpacked B
-	// Packing B pays when several row tiles use it; what the micro-kernel
-	// cannot read in place is always packed.
-	if transB || m > 4*kern.mr || (!kern.masked && n%kern.lanes != 0) {
-		panels := (n + kern.nr - 1) / kern.nr
-		packed := takeScratch[T](panels * kern.nr * k)
-		defer packed.drop()
-		packB(packed.data, b, ldb, transB, k, n, kern.nr)
-		bp, bK, panelStride = packed.data, kern.nr, kern.nr*k
-	}
-	rowTasks := (m + gemmTaskRows - 1) / gemmTaskRows
-	panels := (n + kern.nr - 1) / kern.nr
-	task := func(t int) {
-		rows := split(m, rowTasks, t/panels)
-		j := t % panels
-		args := brgemmArgs{bK: bK * elem, cRow: ldc * elem, aRow: lda * elem, aK: lda * elem, numTaps: 1, taps: new(brgemmTap)}
-		for k0 := 0; k0 < k; k0 += gemmBlockK {
-			args.k = min(gemmBlockK, k-k0)
-			ai := rows.from*lda + k0
-			if transA {
-				ai = k0*lda + rows.from
-			}
-			args.a, args.b, args.c = unsafe.Pointer(&a[ai]), unsafe.Pointer(&bp[j*panelStride+k0*bK]), unsafe.Pointer(&c[rows.from*ldc+j*kern.nr])
-			args.accumulate = 1
-			if k0 == 0 && !accumulate {
-				args.accumulate = 0
-			}
-			kern.run(transA, elem, rows.to-rows.from, min(kern.nr, n-j*kern.nr), &args)
+	if m == 1 && transB {
+		// A matrix times a vector: the rows of B are read in place as those of
+		// an A, and C is a column.
+		m, n, a, lda, b, ldb, ldc = n, 1, b, ldb, a, lda, 1
+		transA, transB = false, !transA
+		if transB { // a vector is its own transpose
+			transB, ldb = false, 1
 		}
 	}
-	tasks := rowTasks * panels
-	if 2*m*n*k < gemmMinFlops {
-		for t := range tasks {
-			task(t)
-		}
-		return
-	}
-	Parallel(tasks, task)
+	g := matrixProduct[T]{kern: brgemmOf[T](), k: k, accumulate: accumulate, c: c, ldc: ldc}
+	g.takeA(a, lda, transA, m, n)
+	g.takeB(b, ldb, transB, m, n)
+	defer g.drop()
+	g.compute(m, n)
 }
 
-// packB copies op(B), k x n, into panels of nr columns, [panel][k][nr]. The last
-// panel is filled up with zeros.
-func packB[T float](dst, b []T, ldb int, transB bool, k, n, nr int) {
-	pack := func(p int) {
-		panel := dst[p*k*nr : (p+1)*k*nr]
-		cols := min(nr, n-p*nr)
-		for i := range k {
-			row := panel[i*nr : (i+1)*nr]
-			if transB {
-				for j := range cols {
-					row[j] = b[(p*nr+j)*ldb+i]
-				}
-			} else {
-				copy(row, b[i*ldb+p*nr:i*ldb+p*nr+cols])
-			}
-			clear(row[cols:])
+// clearEmptySum tells whether there is nothing to multiply; C is then done.
+func clearEmptySum[T float](m, n, k int, accumulate bool, c []T, ldc int) bool {
+	if k == 0 && !accumulate && n > 0 {
+		for i := range m {
+			clear(c[i*ldc : i*ldc+n])
 		}
 	}
-	panels := (n + nr - 1) / nr
-	if n*k < 1<<14 {
-		for p := range panels {
-			pack(p)
+	return m == 0 || n == 0 || k == 0
+}
+
+// matrixProduct is a product with its operands as the micro-kernels read them.
+type matrixProduct[T float] struct {
+	kern *brgemmKernels
+	k    int
+
+	lower bool // only the lower triangle is wanted
+
+	a      []T
+	cut    rowCut // of the rows of A and C
+	column bool   // A is in column form
+	// In A: from one row, or packed one tile, to the next, and along k.
+	packedA, packedB *scratch[T]
+	aStep, aK        int
+
+	b          []T
+	panel, bK  int // in B: from one panel of columns to the next, and along k
+	accumulate bool
+	c          []T
+	ldc        int
+}
+
+// takeA decides how op(A) is read: in place, unless enough panels of B use it.
+// Packed it is in column form.
+func (g *matrixProduct[T]) takeA(a []T, lda int, trans bool, m, n int) {
+	g.a, g.column, g.cut = a, trans, cutRows(m, g.kern.mr)
+	switch {
+	case trans && (n <= 2*g.kern.nr || lda <= 2*g.kern.mr):
+		g.aStep, g.aK = 1, lda
+	case !trans && n <= 8*g.kern.nr:
+		g.aStep, g.aK, g.cut = lda, 1, cutRows(m, g.kern.rowsAt(lda*elemSize[T]()))
+	default:
+		g.packA(a, lda, trans, m)
+	}
+}
+
+func (g *matrixProduct[T]) packA(a []T, lda int, trans bool, m int) {
+	g.column = true
+	g.aK = ceilDiv(g.kern.mr, g.kern.lanes) * g.kern.lanes
+	g.aStep = g.k * g.aK
+	g.packedA = takeScratch[T](g.cut.tiles * g.aStep)
+	g.a = g.packedA.data
+	g.packRows(m*g.k, func(rows span) {
+		if trans {
+			g.cut.each(span{0, g.cut.tiles}, func(t, tiles, width int) {
+				packTiles(g.a[t*g.aStep+rows.from*g.aK:], g.aK, g.aStep, a[rows.from*lda+g.cut.start(t):], lda, width, rows.len(), width, tiles)
+			})
+			return
 		}
+		for t := range g.cut.tiles {
+			// Whole vectors, with rows of the next tile, which nothing reads.
+			from := g.cut.start(t)
+			transpose(g.a[t*g.aStep+rows.from*g.aK:], g.aK, a[from*lda+rows.from:], lda, min(g.aK, m-from), rows.len())
+		}
+	})
+}
+
+// takeB decides how op(B) is read. Packing it pays when several row tiles use
+// it; what the micro-kernels cannot read in place is always packed.
+func (g *matrixProduct[T]) takeB(b []T, ldb int, trans bool, m, n int) {
+	nr := g.kern.nr
+	readable := !trans && (g.kern.masked || n%g.kern.lanes == 0)
+	if readable && (m <= 4*g.kern.mr || ldb <= 2*nr) {
+		g.b, g.panel, g.bK = b, nr, ldb
 		return
 	}
-	Parallel(panels, pack)
+	g.panel, g.bK = nr*g.k, nr
+	g.packedB = takeScratch[T](ceilDiv(n, nr) * g.panel)
+	g.b = g.packedB.data
+	whole, rest := n/nr, n%nr
+	if trans {
+		g.packRows(n*g.k, func(rows span) {
+			for p := range ceilDiv(n, nr) {
+				panel, cols := g.b[p*g.panel+rows.from*nr:], min(nr, n-p*nr)
+				transpose(panel, nr, b[p*nr*ldb+rows.from:], ldb, cols, rows.len())
+				for i := 0; i < rows.len() && cols < nr; i++ {
+					clear(panel[i*nr+cols : (i+1)*nr])
+				}
+			}
+		})
+		return
+	}
+	g.packRows(n*g.k, func(rows span) {
+		if whole > 0 {
+			packTiles(g.b[rows.from*nr:], nr, g.panel, b[rows.from*ldb:], ldb, nr, rows.len(), nr, whole)
+		}
+		if rest > 0 {
+			packTiles(g.b[whole*g.panel+rows.from*nr:], nr, 0, b[rows.from*ldb+whole*nr:], ldb, 0, rows.len(), rest, 1)
+		}
+	})
+}
+
+// packRows calls pack for blocks of k; elements says whether to do so in parallel.
+func (g *matrixProduct[T]) packRows(elements int, pack func(rows span)) {
+	const block = 64
+	g.parallel(elements, ceilDiv(g.k, block), func(i int) { pack(blockSpan(block, g.k, i)) })
+}
+
+func (g *matrixProduct[T]) parallel(work, tasks int, task func(t int)) {
+	if work >= gemmMinFlops {
+		Parallel(tasks, task)
+		return
+	}
+	for t := range tasks {
+		task(t)
+	}
+}
+
+// compute runs the product, m x n.
+func (g *matrixProduct[T]) compute(m, n int) {
+	rowBlocks := ceilDiv(m, gemmBlockRows)
+	groups := min(ceilDiv(gemmMinTasks, rowBlocks), ceilDiv(n, g.kern.nr))
+	g.parallel(2*m*n*g.k, rowBlocks*groups, func(t int) {
+		tiles := split(g.cut.tiles, rowBlocks, rowBlocks-1-t/groups) // from the last on: of a triangle the longest
+		cols := n
+		if g.lower {
+			cols = g.cut.start(tiles.to)
+		}
+		g.blocks(tiles, split(ceilDiv(cols, g.kern.nr), groups, t%groups), n)
+	})
+}
+
+// blocks computes some row tiles of some panels of columns.
+func (g *matrixProduct[T]) blocks(tiles, panels span, n int) {
+	elem, nr := elemSize[T](), g.kern.nr
+	args := brgemmArgs{aRow: g.aStep * elem, aK: g.aK * elem, bK: g.bK * elem, cRow: g.ldc * elem, numTaps: 1, taps: new(brgemmTap)}
+	for k0 := 0; k0 < g.k; k0 += gemmBlockK / elem {
+		args.k = min(gemmBlockK/elem, g.k-k0)
+		if k0 > 0 || g.accumulate {
+			args.accumulate = 1
+		}
+		for j := panels.from; j < panels.to; j++ {
+			tiles := tiles
+			for g.lower && g.cut.start(tiles.from+1) <= j*nr {
+				tiles.from++ // above the diagonal
+			}
+			g.cut.each(tiles, func(t, tiles, m int) {
+				at, aTile := g.cut.start(t)*g.aStep, m*g.aStep
+				if g.packedA != nil {
+					at, aTile = t*g.aStep, g.aStep
+				}
+				args.a, args.b = unsafe.Pointer(&g.a[at+k0*g.aK]), unsafe.Pointer(&g.b[j*g.panel+k0*g.bK])
+				args.c = unsafe.Pointer(&g.c[g.cut.start(t)*g.ldc+j*nr])
+				g.kern.tiles(g.column, elem, m, tiles, min(nr, n-j*nr), aTile*elem, &args)
+			})
+		}
+	}
+}
+
+func (g *matrixProduct[T]) drop() {
+	for _, s := range []*scratch[T]{g.packedA, g.packedB} {
+		if s != nil {
+			s.drop()
+		}
+	}
 }
 
 // span is a half-open range.
 type span struct{ from, to int }
+
+func (s span) len() int { return s.to - s.from }
 
 // split cuts n into parts whose lengths differ by one at most and returns part i.
 func split(n, parts, i int) span { return span{n * i / parts, n * (i + 1) / parts} }

@@ -1,51 +1,30 @@
 package kernels
 
-import "unsafe"
-
 // SyrkFloat64 computes the symmetric C = A'A, or C += A'A with accumulate, for A
 // stored k x n. All of C, n x n, is written; with accumulate it must be
 // symmetric before.
 func SyrkFloat64(n, k int, a []float64, lda int, accumulate bool, c []float64, ldc int) {
 	checkMatrix("SyrkFloat64", "A", len(a), k, n, lda, false)
 	checkMatrix("SyrkFloat64", "C", len(c), n, n, ldc, false)
-	if n == 0 {
+	if clearEmptySum(n, n, k, accumulate, c, ldc) {
 		return
 	}
-	if k == 0 {
-		if !accumulate {
-			for i := range n {
-				clear(c[i*ldc : i*ldc+n])
-			}
-		}
-		return
-	}
-	kern := brgemmOf[float64]()
-	panels := (n + kern.nr - 1) / kern.nr
-	packed := takeScratch[float64](panels * kern.nr * k)
-	defer packed.drop()
-	packB(packed.data, a, lda, false, k, n, kern.nr)
-	// Panel j of the columns needs the rows from its first column on; the
-	// transpose of the rest is copied. Long panels first.
-	Parallel(panels, func(j int) {
-		from, cols := j*kern.nr, min(kern.nr, n-j*kern.nr)
-		args := brgemmArgs{bK: kern.nr * 8, cRow: ldc * 8, aK: lda * 8, numTaps: 1, taps: new(brgemmTap)}
-		for k0 := 0; k0 < k; k0 += gemmBlockK {
-			args.k = min(gemmBlockK, k-k0)
-			args.a, args.b, args.c = unsafe.Pointer(&a[k0*lda+from]), unsafe.Pointer(&packed.data[(j*k+k0)*kern.nr]), unsafe.Pointer(&c[from*ldc+from])
-			args.accumulate = 1
-			if k0 == 0 && !accumulate {
-				args.accumulate = 0
-			}
-			kern.run(true, 8, n-from, cols, &args)
-		}
-	})
+	g := matrixProduct[float64]{kern: brgemmOf[float64](), k: k, accumulate: accumulate, c: c, ldc: ldc, lower: true}
+	g.takeA(a, lda, true, n, n)
+	g.takeB(a, lda, false, n, n)
+	defer g.drop()
+	g.compute(n, n)
+	// What lies above the diagonal, and was computed in part, is copied.
 	const block = 64
-	blocks := (n + block - 1) / block
-	Parallel(blocks, func(b int) {
-		for i := b * block; i < min((b+1)*block, n); i++ {
-			for j := i + 1; j < n; j++ {
+	Parallel(ceilDiv(n, block), func(b int) {
+		rows := blockSpan(block, n, b)
+		for i := rows.from; i < rows.to; i++ {
+			for j := i + 1; j < rows.to; j++ {
 				c[i*ldc+j] = c[j*ldc+i]
 			}
+		}
+		if below := n - rows.to; below > 0 {
+			transpose(c[rows.from*ldc+rows.to:], ldc, c[rows.to*ldc+rows.from:], ldc, below, rows.len())
 		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 func main() {
@@ -52,5 +53,5 @@ type file struct {
 
 // files lists everything that is generated.
 func files() []file {
-	return append(append(brgemmFiles(), peakFiles()...), vectorFiles()...)
+	return slices.Concat(brgemmFiles(), packFiles(), transposeFiles(), peakFiles(), vectorFiles())
 }

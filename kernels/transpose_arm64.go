@@ -1,0 +1,11 @@
+package kernels
+
+//go:noescape
+func transposeNEONF32(args *transposeArgs)
+
+//go:noescape
+func transposeNEONF64(args *transposeArgs)
+
+func init() {
+	transposeF32[NEON], transposeF64[NEON] = transposer{4, transposeNEONF32}, transposer{2, transposeNEONF64}
+}
