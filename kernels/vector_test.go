@@ -225,3 +225,47 @@ func TestWrongLengths(t *testing.T) {
 		}
 	}
 }
+
+// TestVectorLevelsAreComplete fails when a kernel lacks an implementation, which
+// a call would find too late.
+func TestVectorLevelsAreComplete(t *testing.T) {
+	for _, l := range Levels() {
+		for i, k := range vectorKernels {
+			if k.levels[l] == nil {
+				t.Errorf("kernel %d has no implementation for %v", i, l)
+			}
+		}
+	}
+}
+
+// TestVectorAllocations bounds what a call allocates, whatever its size: the
+// task, its closure and the list of streams.
+func TestVectorAllocations(t *testing.T) {
+	old := Threads()
+	defer SetThreads(old)
+	SetThreads(2)
+	const rows, c = 4096, 64
+	f := func(n int) []float32 { return make([]float32, n) }
+	x, y, z, p := f(rows*c), f(rows*c), f(rows*c), f(c)
+	index, labels, loss := make([]int32, rows*c/4), make([]int, rows), f(rows)
+	pool := Pool2dShape{N: 1, C: c, H: 64, W: 64, Kernel: 2, Stride: 2}
+	for name, call := range map[string]func(){
+		"Add":                     func() { Add(x, y, z) },
+		"SGDStep":                 func() { SGDStep(x, y, z, SGD{LR: 0.1, Momentum: 0.9}) },
+		"Dot":                     func() { Dot(x, y) },
+		"SumRows":                 func() { SumRows(p, x, rows, c, false) },
+		"BatchNormStats":          func() { BatchNormStats(p, p, x, rows, c) },
+		"BatchNormForward":        func() { BatchNormForward(y, x, p, p, z, ActReLU, rows, c) },
+		"BatchNormBackwardReduce": func() { BatchNormBackwardReduce(p, p, x, y, z, p, p, ActReLU, rows, c) },
+		"BatchNormBackward": func() {
+			BatchNormBackward(x, nil, x, y, z, p, p, p, p, p, ActReLU, rows, c, true, false, false)
+		},
+		"MaxPool2dForward":  func() { MaxPool2dForward(y[:rows*c/4], index, x, pool) },
+		"MaxPool2dBackward": func() { MaxPool2dBackward(x, y[:rows*c/4], index, pool, true) },
+		"CrossEntropy":      func() { CrossEntropy(loss, y, x, labels, rows, c) },
+	} {
+		if n := testing.AllocsPerRun(5, call); n > 16 {
+			t.Errorf("%s allocates %v times, want at most 16", name, n)
+		}
+	}
+}

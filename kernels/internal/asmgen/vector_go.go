@@ -24,7 +24,11 @@ func emitVectorGo(programs []*program) []byte {
 		fmt.Fprintf(&b, "\n// streams: %s; scalars: %s\n", strings.Join(p.streams, ", "), strings.Join(append(set, "-")[:max(len(set), 1)], ", "))
 		fmt.Fprintf(&b, "vec%s = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portable%s}, scalars: [maxVectorScalars]float32{%s}}\n", p.name, p.name, strings.Join(fixed, ", "))
 	}
-	b.WriteString(")\n")
+	b.WriteString(")\n\nvar vectorKernels = [...]*vectorKernel{")
+	for _, p := range programs {
+		fmt.Fprintf(&b, "&vec%s, ", p.name)
+	}
+	b.WriteString("}\n")
 	for _, p := range programs {
 		portableProgram(&b, p)
 	}

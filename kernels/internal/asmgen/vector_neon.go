@@ -319,7 +319,7 @@ func (e *neonEmitter) instruction(i int, r *registers, single bool) {
 	case opIsNaN:
 		a := operand(in.a)
 		e.word(0x4E20E400, "fcmeq", d, a, a)
-		e.op("WORD $0x%08X // not v%d.16b, v%d.16b", 0x6E205800|d<<5|d, d, d)
+		e.op("WORD $0x%08X // mvn v%d.16b, v%d.16b", 0x6E205800|d<<5|d, d, d)
 	case opSqrt:
 		e.op("WORD $0x%08X // fsqrt v%d.4s, v%d.4s", 0x6EA1F800|operand(in.a)<<5|d, d, operand(in.a))
 	case opShiftLeft:
