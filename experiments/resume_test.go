@@ -141,7 +141,7 @@ func sameOutcome(t *testing.T, got, want Folder) {
 		switch {
 		case !found:
 			t.Errorf("%s is missing", name)
-		case other != data && len(data)+len(other) < 4000:
+		case other != data && strings.Contains(filepath.Ext(name), "json"):
 			t.Errorf("%s differs:\n%s\nwant\n%s", name, other, data)
 		case other != data:
 			t.Errorf("%s differs", name)

@@ -29,7 +29,7 @@ func (l *listener) Batch(p Progress)     { l.batches = append(l.batches, p) }
 func (l *listener) Epoch(m EpochMetrics) { l.epochs = append(l.epochs, m) }
 
 func TestRunTellsHowItGoes(t *testing.T) {
-	cfg := parse(t, tinyLeNet, tinyRoot(t, 100), "train.epochs=2")
+	cfg := parse(t, tinyLeNet, tinyRoot(t, 100), "train.epochs=2", "train.schedule=step", "train.milestones=1", "train.gamma=0.5")
 	var l listener
 	mustRun(t, cfg, Options{Folder: Folder(t.TempDir()), Observer: &l})
 	phases := []string{
@@ -48,6 +48,8 @@ func TestRunTellsHowItGoes(t *testing.T) {
 	}
 	if len(l.epochs) != 2 || l.epochs[0].Epoch != 1 || l.epochs[1].Epoch != 2 || l.epochs[1].ValidationLoss == nil {
 		t.Errorf("epochs are %+v", l.epochs)
+	} else if first, second := l.epochs[0].LearningRate, l.epochs[1].LearningRate; first != 0.02 || second != 0.01 {
+		t.Errorf("learning rates are %v and %v, want 0.02 and 0.01", first, second)
 	}
 	// Every pass goes up to its total.
 	type pass struct {
