@@ -76,12 +76,12 @@ func (g *weightsProduct) drop() {
 // that cannot mask.
 func (g *weightsProduct) padOutput() {
 	lanes := g.kern.lanes
-	g.ocPad = (g.s.OC + lanes - 1) / lanes * lanes
+	g.ocPad = ceilDiv(g.s.OC, lanes) * lanes
 	rows := g.s.OutH() * g.s.OutW() * g.s.N
 	g.packedDy = takeScratch[float32](rows * g.ocPad)
 	padded, from, to := g.packedDy.data, g.s.OC, g.ocPad
 	const block = 256
-	Parallel((rows+block-1)/block, func(t int) {
+	Parallel(ceilDiv(rows, block), func(t int) {
 		for r := t * block; r < min((t+1)*block, rows); r++ {
 			copy(padded[r*to:], g.dy[r*from:(r+1)*from])
 			clear(padded[r*to+from : (r+1)*to])
@@ -93,11 +93,7 @@ func (g *weightsProduct) padOutput() {
 // task adds up one slice of the lines for one group of input and output channels.
 func (g *weightsProduct) task(t int) {
 	slice := t / (g.rowGroups * g.colGroups)
-	t %= g.rowGroups * g.colGroups
-	rowTiles := (g.s.C + g.kern.mr - 1) / g.kern.mr
-	panels := (g.s.OC + g.kern.nr - 1) / g.kern.nr
-	channels := scaleSpan(split(rowTiles, g.rowGroups, t/g.colGroups), rowTiles, g.s.C)
-	cols := split(panels, g.colGroups, t%g.colGroups)
+	channels, cols := g.group(t % (g.rowGroups * g.colGroups))
 	lines := split(g.s.OutH(), g.slices, slice)
 	sums := g.sums.data[slice*g.sumsLen() : (slice+1)*g.sumsLen()]
 	var taps []brgemmTap
@@ -119,8 +115,10 @@ func (g *weightsProduct) task(t int) {
 	}
 }
 
-// scaleSpan turns a range of n parts of total into the range of elements.
-func scaleSpan(p span, n, total int) span { return span{total * p.from / n, total * p.to / n} }
+// group returns the input channels and the panels of output channels of group t.
+func (g *weightsProduct) group(t int) (channels, panels span) {
+	return split(g.s.C, g.rowGroups, t/g.colGroups), split(ceilDiv(g.s.OC, g.kern.nr), g.colGroups, t%g.colGroups)
+}
 
 // outputPiece is a rectangle of output pixels.
 type outputPiece struct{ lines, columns span }

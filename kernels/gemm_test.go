@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -34,7 +35,7 @@ func gemmSizes() [][3]int {
 	for i := 1; i <= 35; i++ {
 		sizes = append(sizes, [3]int{i, 1 + (i*7)%37, 1 + (i*5)%11}, [3]int{1 + (i*11)%31, i, 3}, [3]int{13, 29, i})
 	}
-	return append(sizes, [3]int{130, 10, 84}, [3]int{3, 120, 256}, [3]int{97, 65, 600}, [3]int{300, 33, 20}, [3]int{0, 3, 4}, [3]int{3, 4, 0})
+	return append(sizes, [3]int{130, 10, 84}, [3]int{3, 120, 256}, [3]int{97, 65, 600}, [3]int{300, 33, 20}, [3]int{33, 290, 70}, [3]int{1, 50, 40}, [3]int{50, 1, 40}, [3]int{0, 3, 4}, [3]int{3, 4, 0})
 }
 
 func TestGemm(t *testing.T) {
@@ -194,4 +195,42 @@ func TestGemmRefusesWrongSizes(t *testing.T) {
 			call()
 		})
 	}
+}
+
+// However k is cut, each element is summed in the same order.
+func TestGemmBitsDoNotDependOnCutsOfK(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(25, 26))
+		const m, n, k = 31, 45, 1100
+		a, b, c := randomSlice[float32](r, m*k), randomSlice[float32](r, k*n), randomSlice[float32](r, m*n)
+		whole := slices.Clone(c)
+		Gemm(false, false, m, n, k, a, k, b, n, true, whole, n)
+		for _, cut := range []int{1, 511, 777} {
+			parts := slices.Clone(c)
+			Gemm(false, false, m, n, cut, a, k, b, n, true, parts, n)
+			Gemm(false, false, m, n, k-cut, a[cut:], k, b[cut*n:], n, true, parts, n)
+			if !slices.Equal(parts, whole) {
+				t.Errorf("cut at %d: not the same bits", cut)
+			}
+		}
+	})
+}
+
+// Rows that fall into one set of the cache take smaller tiles, and the bits stay.
+func TestGemmBitsDoNotDependOnStrides(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(27, 28))
+		const m, n, k, wide = 40, 20, 33, conflictStride / 4
+		a, b := randomSlice[float32](r, m*k), randomSlice[float32](r, k*n)
+		apart := make([]float32, m*wide)
+		for i := range m {
+			copy(apart[i*wide:], a[i*k:(i+1)*k])
+		}
+		want, got := make([]float32, m*n), make([]float32, m*n)
+		Gemm(false, false, m, n, k, a, k, b, n, false, want, n)
+		Gemm(false, false, m, n, k, apart, wide, b, n, false, got, n)
+		if !slices.Equal(got, want) {
+			t.Error("not the same bits")
+		}
+	})
 }
