@@ -11,9 +11,8 @@ import "unsafe"
 //
 // where A_t and B_t begin at byte offsets from a and b. Sums run in the order of
 // taps and k and start from C, so splitting either over several calls changes
-// no bit. All strides are in bytes. The assembly reads this struct by offsets.
-// It counts
-// tiles down to 0.
+// no bit. All strides are in bytes. The assembly reads this struct by offsets
+// and counts tiles down to 0.
 type brgemmArgs struct {
 	a, b, c      unsafe.Pointer
 	taps         *brgemmTap
@@ -27,7 +26,7 @@ type brgemmArgs struct {
 	mask         uintptr
 	accumulate   int
 
-	aNow, cNow uintptr // of the kernel: the current tile
+	_ [2]uintptr // of the assembly: the current tile of A and of C
 }
 
 // brgemmTap is one term of the batch: where A_t and B_t begin.
