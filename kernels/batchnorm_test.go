@@ -216,7 +216,7 @@ func TestBatchNormBackward(t *testing.T) {
 		r := rand.New(rand.NewPCG(19, 20))
 		for _, act := range allActivations {
 			for k, shape := range rowShapes() {
-				if shape[0] == 0 || k%3 != int(act)%3 {
+				if shape[0] == 0 || k%7 != int(act) {
 					continue
 				}
 				b := newBatchNormCase(r, shape[0], shape[1], act)

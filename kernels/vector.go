@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"math"
 	"sync"
 	"unsafe"
 )
@@ -184,23 +185,12 @@ func eachRowBlock(rows, c int, f func(from, to int)) {
 	Parallel((rows+size-1)/size, func(b int) { f(b*size, min((b+1)*size, rows)) })
 }
 
-func vectorMax(a, b float32) float32 {
-	if a > b {
-		return a
-	}
-	return b
-}
-
-func vectorMin(a, b float32) float32 {
-	if a < b {
-		return a
-	}
-	return b
-}
-
+// vectorSelect returns a if m, else b, without a branch: signs of activations
+// are not to be predicted.
 func vectorSelect(m bool, a, b float32) float32 {
+	x, y := math.Float32bits(a), math.Float32bits(b)
 	if m {
-		return a
+		y = x
 	}
-	return b
+	return math.Float32frombits(y)
 }

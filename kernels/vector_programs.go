@@ -503,7 +503,7 @@ func portableMaxRow(args *vectorArgs) {
 		r2 := s0
 		for i := range args.cols {
 			v0 := *(*float32)(unsafe.Add(p0, 4*i))
-			r2 = vectorMax(v0, r2)
+			r2 = max(v0, r2)
 		}
 		*(*float32)(p1) = r2
 	}
@@ -534,8 +534,8 @@ func portableSumExp(args *vectorArgs) {
 			v0 := *(*float32)(unsafe.Add(p0, 4*i))
 			v1 := *(*float32)(p1)
 			v2 := v0 - v1
-			v5 := vectorMax(s1, v2)
-			v6 := vectorMin(s0, v5)
+			v5 := max(s1, v2)
+			v6 := min(s0, v5)
 			v9 := float32(v6*s2) + s3
 			v10 := v9 - s3
 			v12 := float32(v10*s4) + v6
@@ -584,8 +584,8 @@ func portableExpSum(args *vectorArgs) {
 			v0 := *(*float32)(unsafe.Add(p0, 4*i))
 			v1 := *(*float32)(p1)
 			v2 := v0 - v1
-			v5 := vectorMax(s1, v2)
-			v6 := vectorMin(s0, v5)
+			v5 := max(s1, v2)
+			v6 := min(s0, v5)
 			v9 := float32(v6*s2) + s3
 			v10 := v9 - s3
 			v12 := float32(v10*s4) + v6
@@ -736,8 +736,8 @@ func portableLogSoftmaxGradient(args *vectorArgs) {
 		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // dx
 		for i := range args.cols {
 			v0 := *(*float32)(unsafe.Add(p0, 4*i))
-			v3 := vectorMax(s1, v0)
-			v4 := vectorMin(s0, v3)
+			v3 := max(s1, v0)
+			v4 := min(s0, v3)
 			v7 := float32(v4*s2) + s3
 			v8 := v7 - s3
 			v10 := float32(v8*s4) + v4
@@ -786,8 +786,8 @@ func portableLogSoftmaxGradientAccumulate(args *vectorArgs) {
 		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // dx
 		for i := range args.cols {
 			v0 := *(*float32)(unsafe.Add(p0, 4*i))
-			v3 := vectorMax(s1, v0)
-			v4 := vectorMin(s0, v3)
+			v3 := max(s1, v0)
+			v4 := min(s0, v3)
 			v7 := float32(v4*s2) + s3
 			v8 := v7 - s3
 			v10 := float32(v8*s4) + v4
@@ -840,8 +840,8 @@ func portableLogSumExpGradient(args *vectorArgs) {
 			v0 := *(*float32)(unsafe.Add(p0, 4*i))
 			v1 := *(*float32)(p1)
 			v2 := v0 - v1
-			v5 := vectorMax(s1, v2)
-			v6 := vectorMin(s0, v5)
+			v5 := max(s1, v2)
+			v6 := min(s0, v5)
 			v9 := float32(v6*s2) + s3
 			v10 := v9 - s3
 			v12 := float32(v10*s4) + v6
@@ -890,8 +890,8 @@ func portableLogSumExpGradientAccumulate(args *vectorArgs) {
 			v0 := *(*float32)(unsafe.Add(p0, 4*i))
 			v1 := *(*float32)(p1)
 			v2 := v0 - v1
-			v5 := vectorMax(s1, v2)
-			v6 := vectorMin(s0, v5)
+			v5 := max(s1, v2)
+			v6 := min(s0, v5)
 			v9 := float32(v6*s2) + s3
 			v10 := v9 - s3
 			v12 := float32(v10*s4) + v6
@@ -939,8 +939,8 @@ func portableCrossEntropyGradient(args *vectorArgs) {
 		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // dx
 		for i := range args.cols {
 			v0 := *(*float32)(unsafe.Add(p0, 4*i))
-			v3 := vectorMax(s2, v0)
-			v4 := vectorMin(s1, v3)
+			v3 := max(s2, v0)
+			v4 := min(s1, v3)
 			v7 := float32(v4*s3) + s4
 			v8 := v7 - s4
 			v10 := float32(v8*s5) + v4
@@ -985,8 +985,8 @@ func portableCrossEntropyGradientAccumulate(args *vectorArgs) {
 		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // dx
 		for i := range args.cols {
 			v0 := *(*float32)(unsafe.Add(p0, 4*i))
-			v3 := vectorMax(s2, v0)
-			v4 := vectorMin(s1, v3)
+			v3 := max(s2, v0)
+			v4 := min(s1, v3)
 			v7 := float32(v4*s3) + s4
 			v8 := v7 - s4
 			v10 := float32(v8*s5) + v4
@@ -1728,7 +1728,7 @@ func portableActivationReLU(args *vectorArgs) {
 		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
 		for i := range args.cols {
 			v0 := *(*float32)(unsafe.Add(p0, 4*i))
-			v2 := vectorMax(s0, v0)
+			v2 := max(s0, v0)
 			*(*float32)(unsafe.Add(p1, 4*i)) = v2
 		}
 	}
@@ -1811,7 +1811,7 @@ func portableBatchNormReLU(args *vectorArgs) {
 			v1 := *(*float32)(unsafe.Add(p2, 4*i))
 			v2 := *(*float32)(unsafe.Add(p3, 4*i))
 			v3 := float32(v0*v1) + v2
-			v5 := vectorMax(s0, v3)
+			v5 := max(s0, v3)
 			*(*float32)(unsafe.Add(p0, 4*i)) = v5
 		}
 	}
@@ -1833,7 +1833,7 @@ func portableBatchNormReLUResidual(args *vectorArgs) {
 			v3 := float32(v0*v1) + v2
 			v4 := *(*float32)(unsafe.Add(p4, 4*i))
 			v5 := v3 + v4
-			v7 := vectorMax(s0, v5)
+			v7 := max(s0, v5)
 			*(*float32)(unsafe.Add(p0, 4*i)) = v7
 		}
 	}
@@ -2166,7 +2166,7 @@ func portableActivationLeakyReLU(args *vectorArgs) {
 		for i := range args.cols {
 			v0 := *(*float32)(unsafe.Add(p0, 4*i))
 			v2 := s0 * v0
-			v3 := vectorMax(v2, v0)
+			v3 := max(v2, v0)
 			*(*float32)(unsafe.Add(p1, 4*i)) = v3
 		}
 	}
@@ -2256,7 +2256,7 @@ func portableBatchNormLeakyReLU(args *vectorArgs) {
 			v2 := *(*float32)(unsafe.Add(p3, 4*i))
 			v3 := float32(v0*v1) + v2
 			v5 := s0 * v3
-			v6 := vectorMax(v5, v3)
+			v6 := max(v5, v3)
 			*(*float32)(unsafe.Add(p0, 4*i)) = v6
 		}
 	}
@@ -2279,7 +2279,7 @@ func portableBatchNormLeakyReLUResidual(args *vectorArgs) {
 			v4 := *(*float32)(unsafe.Add(p4, 4*i))
 			v5 := v3 + v4
 			v7 := s0 * v5
-			v8 := vectorMax(v7, v5)
+			v8 := max(v7, v5)
 			*(*float32)(unsafe.Add(p0, 4*i)) = v8
 		}
 	}
@@ -2650,8 +2650,8 @@ func portableActivationELU(args *vectorArgs) {
 		for i := range args.cols {
 			v0 := *(*float32)(unsafe.Add(p0, 4*i))
 			v2 := v0 > s0
-			v5 := vectorMax(s2, v0)
-			v6 := vectorMin(s1, v5)
+			v5 := max(s2, v0)
+			v6 := min(s1, v5)
 			v9 := float32(v6*s3) + s4
 			v10 := v9 - s4
 			v12 := float32(v10*s5) + v6
@@ -2768,8 +2768,8 @@ func portableBatchNormELU(args *vectorArgs) {
 			v2 := *(*float32)(unsafe.Add(p3, 4*i))
 			v3 := float32(v0*v1) + v2
 			v5 := v3 > s0
-			v8 := vectorMax(s2, v3)
-			v9 := vectorMin(s1, v8)
+			v8 := max(s2, v3)
+			v9 := min(s1, v8)
 			v12 := float32(v9*s3) + s4
 			v13 := v12 - s4
 			v15 := float32(v13*s5) + v9
@@ -2822,8 +2822,8 @@ func portableBatchNormELUResidual(args *vectorArgs) {
 			v4 := *(*float32)(unsafe.Add(p4, 4*i))
 			v5 := v3 + v4
 			v7 := v5 > s0
-			v10 := vectorMax(s2, v5)
-			v11 := vectorMin(s1, v10)
+			v10 := max(s2, v5)
+			v11 := min(s1, v10)
 			v14 := float32(v11*s3) + s4
 			v15 := v14 - s4
 			v17 := float32(v15*s5) + v11

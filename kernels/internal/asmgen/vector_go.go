@@ -65,7 +65,7 @@ func portableProgram(b *bytes.Buffer, p *program) {
 			continue
 		}
 		if in.op == opMaxRow {
-			fmt.Fprintf(b, "r%d = vectorMax(%s, r%d)\n", v, goOperand(p, in.a), v)
+			fmt.Fprintf(b, "r%d = max(%s, r%d)\n", v, goOperand(p, in.a), v)
 			continue
 		}
 		if in.op == opStore {
@@ -128,9 +128,9 @@ func goExpression(p *program, in instruction) string {
 	case opFMA:
 		return fmt.Sprintf("float32(%s*%s) + %s", a, b, c)
 	case opMax:
-		return fmt.Sprintf("vectorMax(%s, %s)", a, b)
+		return fmt.Sprintf("max(%s, %s)", a, b)
 	case opMin:
-		return fmt.Sprintf("vectorMin(%s, %s)", a, b)
+		return fmt.Sprintf("min(%s, %s)", a, b)
 	case opSqrt:
 		return fmt.Sprintf("float32(math.Sqrt(float64(%s)))", a)
 	case opGreater:
