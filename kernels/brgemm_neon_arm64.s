@@ -10,16 +10,7 @@ TEXT ·brgemmNEONF32Row1x4(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -47,6 +38,14 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4], (R9)
 	ADD R10, R9
 	MOVD 120(R0), R11
@@ -71,17 +70,8 @@ TEXT ·brgemmNEONF32Row1x8(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -110,6 +100,15 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4], (R9)
 	ADD R10, R9
 	MOVD 120(R0), R11
@@ -134,18 +133,9 @@ TEXT ·brgemmNEONF32Row1x12(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4, V2.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -175,6 +165,16 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4E3AD442 // fadd v2.4s, v2.4s, v26.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4, V2.S4], (R9)
 	ADD R10, R9
 	MOVD 120(R0), R11
@@ -199,19 +199,8 @@ TEXT ·brgemmNEONF32Row2x4(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4]
-	ADD R10, R9
-	VLD1 (R9), [V1.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -242,6 +231,17 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D421 // fadd v1.4s, v1.4s, v24.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4], (R9)
 	ADD R10, R9
 	VST1 [V1.S4], (R9)
@@ -268,21 +268,10 @@ TEXT ·brgemmNEONF32Row2x8(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4, V3.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -315,6 +304,19 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4E39D463 // fadd v3.4s, v3.4s, v25.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4], (R9)
 	ADD R10, R9
 	VST1 [V2.S4, V3.S4], (R9)
@@ -341,23 +343,12 @@ TEXT ·brgemmNEONF32Row2x12(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4, V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4, V4.S4, V5.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -392,6 +383,21 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4E3AD442 // fadd v2.4s, v2.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4E39D484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4E3AD4A5 // fadd v5.4s, v5.4s, v26.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4, V2.S4], (R9)
 	ADD R10, R9
 	VST1 [V3.S4, V4.S4, V5.S4], (R9)
@@ -418,22 +424,9 @@ TEXT ·brgemmNEONF32Row3x4(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4]
-	ADD R10, R9
-	VLD1 (R9), [V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -467,6 +460,20 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D421 // fadd v1.4s, v1.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4], (R9)
 	ADD R10, R9
 	VST1 [V1.S4], (R9)
@@ -495,25 +502,12 @@ TEXT ·brgemmNEONF32Row3x8(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4, V3.S4]
-	ADD R10, R9
-	VLD1 (R9), [V4.S4, V5.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -550,6 +544,23 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4E39D463 // fadd v3.4s, v3.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4E39D4A5 // fadd v5.4s, v5.4s, v25.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4], (R9)
 	ADD R10, R9
 	VST1 [V2.S4, V3.S4], (R9)
@@ -578,10 +589,6 @@ TEXT ·brgemmNEONF32Row3x12(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -591,15 +598,6 @@ tile:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	VEOR V8.B16, V8.B16, V8.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4, V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4, V4.S4, V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4, V7.S4, V8.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -639,6 +637,26 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4E3AD442 // fadd v2.4s, v2.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4E39D484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4E3AD4A5 // fadd v5.4s, v5.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4E39D4E7 // fadd v7.4s, v7.4s, v25.4s
+	WORD $0x4E3AD508 // fadd v8.4s, v8.4s, v26.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4, V2.S4], (R9)
 	ADD R10, R9
 	VST1 [V3.S4, V4.S4, V5.S4], (R9)
@@ -667,25 +685,10 @@ TEXT ·brgemmNEONF32Row4x4(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4]
-	ADD R10, R9
-	VLD1 (R9), [V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -722,6 +725,23 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D421 // fadd v1.4s, v1.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4], (R9)
 	ADD R10, R9
 	VST1 [V1.S4], (R9)
@@ -752,10 +772,6 @@ TEXT ·brgemmNEONF32Row4x8(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -764,17 +780,6 @@ tile:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4, V3.S4]
-	ADD R10, R9
-	VLD1 (R9), [V4.S4, V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4, V7.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -815,6 +820,27 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4E39D463 // fadd v3.4s, v3.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4E39D4A5 // fadd v5.4s, v5.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4E39D4E7 // fadd v7.4s, v7.4s, v25.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4], (R9)
 	ADD R10, R9
 	VST1 [V2.S4, V3.S4], (R9)
@@ -845,10 +871,6 @@ TEXT ·brgemmNEONF32Row4x12(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -861,17 +883,6 @@ tile:
 	VEOR V9.B16, V9.B16, V9.B16
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V11.B16, V11.B16, V11.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4, V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4, V4.S4, V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4, V7.S4, V8.S4]
-	ADD R10, R9
-	VLD1 (R9), [V9.S4, V10.S4, V11.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -916,6 +927,31 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4E3AD442 // fadd v2.4s, v2.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4E39D484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4E3AD4A5 // fadd v5.4s, v5.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4E39D4E7 // fadd v7.4s, v7.4s, v25.4s
+	WORD $0x4E3AD508 // fadd v8.4s, v8.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D529 // fadd v9.4s, v9.4s, v24.4s
+	WORD $0x4E39D54A // fadd v10.4s, v10.4s, v25.4s
+	WORD $0x4E3AD56B // fadd v11.4s, v11.4s, v26.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4, V2.S4], (R9)
 	ADD R10, R9
 	VST1 [V3.S4, V4.S4, V5.S4], (R9)
@@ -946,28 +982,11 @@ TEXT ·brgemmNEONF32Row5x4(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4]
-	ADD R10, R9
-	VLD1 (R9), [V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4]
-	ADD R10, R9
-	VLD1 (R9), [V4.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -1007,6 +1026,26 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D421 // fadd v1.4s, v1.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D484 // fadd v4.4s, v4.4s, v24.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4], (R9)
 	ADD R10, R9
 	VST1 [V1.S4], (R9)
@@ -1039,10 +1078,6 @@ TEXT ·brgemmNEONF32Row5x8(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -1053,19 +1088,6 @@ tile:
 	VEOR V7.B16, V7.B16, V7.B16
 	VEOR V8.B16, V8.B16, V8.B16
 	VEOR V9.B16, V9.B16, V9.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4, V3.S4]
-	ADD R10, R9
-	VLD1 (R9), [V4.S4, V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4, V7.S4]
-	ADD R10, R9
-	VLD1 (R9), [V8.S4, V9.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -1110,6 +1132,31 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4E39D463 // fadd v3.4s, v3.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4E39D4A5 // fadd v5.4s, v5.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4E39D4E7 // fadd v7.4s, v7.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D508 // fadd v8.4s, v8.4s, v24.4s
+	WORD $0x4E39D529 // fadd v9.4s, v9.4s, v25.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4], (R9)
 	ADD R10, R9
 	VST1 [V2.S4, V3.S4], (R9)
@@ -1142,10 +1189,6 @@ TEXT ·brgemmNEONF32Row5x12(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -1161,19 +1204,6 @@ tile:
 	VEOR V12.B16, V12.B16, V12.B16
 	VEOR V13.B16, V13.B16, V13.B16
 	VEOR V14.B16, V14.B16, V14.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4, V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4, V4.S4, V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4, V7.S4, V8.S4]
-	ADD R10, R9
-	VLD1 (R9), [V9.S4, V10.S4, V11.S4]
-	ADD R10, R9
-	VLD1 (R9), [V12.S4, V13.S4, V14.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -1223,6 +1253,36 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4E3AD442 // fadd v2.4s, v2.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4E39D484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4E3AD4A5 // fadd v5.4s, v5.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4E39D4E7 // fadd v7.4s, v7.4s, v25.4s
+	WORD $0x4E3AD508 // fadd v8.4s, v8.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D529 // fadd v9.4s, v9.4s, v24.4s
+	WORD $0x4E39D54A // fadd v10.4s, v10.4s, v25.4s
+	WORD $0x4E3AD56B // fadd v11.4s, v11.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D58C // fadd v12.4s, v12.4s, v24.4s
+	WORD $0x4E39D5AD // fadd v13.4s, v13.4s, v25.4s
+	WORD $0x4E3AD5CE // fadd v14.4s, v14.4s, v26.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4, V2.S4], (R9)
 	ADD R10, R9
 	VST1 [V3.S4, V4.S4, V5.S4], (R9)
@@ -1255,31 +1315,12 @@ TEXT ·brgemmNEONF32Row6x4(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4]
-	ADD R10, R9
-	VLD1 (R9), [V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4]
-	ADD R10, R9
-	VLD1 (R9), [V4.S4]
-	ADD R10, R9
-	VLD1 (R9), [V5.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -1322,6 +1363,29 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D421 // fadd v1.4s, v1.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D484 // fadd v4.4s, v4.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D4A5 // fadd v5.4s, v5.4s, v24.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4], (R9)
 	ADD R10, R9
 	VST1 [V1.S4], (R9)
@@ -1356,10 +1420,6 @@ TEXT ·brgemmNEONF32Row6x8(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -1372,21 +1432,6 @@ tile:
 	VEOR V9.B16, V9.B16, V9.B16
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V11.B16, V11.B16, V11.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4, V3.S4]
-	ADD R10, R9
-	VLD1 (R9), [V4.S4, V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4, V7.S4]
-	ADD R10, R9
-	VLD1 (R9), [V8.S4, V9.S4]
-	ADD R10, R9
-	VLD1 (R9), [V10.S4, V11.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -1435,6 +1480,35 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4E39D463 // fadd v3.4s, v3.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4E39D4A5 // fadd v5.4s, v5.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4E39D4E7 // fadd v7.4s, v7.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D508 // fadd v8.4s, v8.4s, v24.4s
+	WORD $0x4E39D529 // fadd v9.4s, v9.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D54A // fadd v10.4s, v10.4s, v24.4s
+	WORD $0x4E39D56B // fadd v11.4s, v11.4s, v25.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4], (R9)
 	ADD R10, R9
 	VST1 [V2.S4, V3.S4], (R9)
@@ -1469,10 +1543,6 @@ TEXT ·brgemmNEONF32Row6x12(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -1491,21 +1561,6 @@ tile:
 	VEOR V15.B16, V15.B16, V15.B16
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4, V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4, V4.S4, V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4, V7.S4, V8.S4]
-	ADD R10, R9
-	VLD1 (R9), [V9.S4, V10.S4, V11.S4]
-	ADD R10, R9
-	VLD1 (R9), [V12.S4, V13.S4, V14.S4]
-	ADD R10, R9
-	VLD1 (R9), [V15.S4, V16.S4, V17.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -1560,6 +1615,41 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4E3AD442 // fadd v2.4s, v2.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4E39D484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4E3AD4A5 // fadd v5.4s, v5.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4E39D4E7 // fadd v7.4s, v7.4s, v25.4s
+	WORD $0x4E3AD508 // fadd v8.4s, v8.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D529 // fadd v9.4s, v9.4s, v24.4s
+	WORD $0x4E39D54A // fadd v10.4s, v10.4s, v25.4s
+	WORD $0x4E3AD56B // fadd v11.4s, v11.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D58C // fadd v12.4s, v12.4s, v24.4s
+	WORD $0x4E39D5AD // fadd v13.4s, v13.4s, v25.4s
+	WORD $0x4E3AD5CE // fadd v14.4s, v14.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D5EF // fadd v15.4s, v15.4s, v24.4s
+	WORD $0x4E39D610 // fadd v16.4s, v16.4s, v25.4s
+	WORD $0x4E3AD631 // fadd v17.4s, v17.4s, v26.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4, V2.S4], (R9)
 	ADD R10, R9
 	VST1 [V3.S4, V4.S4, V5.S4], (R9)
@@ -1594,10 +1684,6 @@ TEXT ·brgemmNEONF32Row7x4(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -1605,23 +1691,6 @@ tile:
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4]
-	ADD R10, R9
-	VLD1 (R9), [V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4]
-	ADD R10, R9
-	VLD1 (R9), [V4.S4]
-	ADD R10, R9
-	VLD1 (R9), [V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -1667,6 +1736,32 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D421 // fadd v1.4s, v1.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D484 // fadd v4.4s, v4.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D4A5 // fadd v5.4s, v5.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4], (R9)
 	ADD R10, R9
 	VST1 [V1.S4], (R9)
@@ -1703,10 +1798,6 @@ TEXT ·brgemmNEONF32Row7x8(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -1721,23 +1812,6 @@ tile:
 	VEOR V11.B16, V11.B16, V11.B16
 	VEOR V12.B16, V12.B16, V12.B16
 	VEOR V13.B16, V13.B16, V13.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4, V3.S4]
-	ADD R10, R9
-	VLD1 (R9), [V4.S4, V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4, V7.S4]
-	ADD R10, R9
-	VLD1 (R9), [V8.S4, V9.S4]
-	ADD R10, R9
-	VLD1 (R9), [V10.S4, V11.S4]
-	ADD R10, R9
-	VLD1 (R9), [V12.S4, V13.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -1790,6 +1864,39 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4E39D463 // fadd v3.4s, v3.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4E39D4A5 // fadd v5.4s, v5.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4E39D4E7 // fadd v7.4s, v7.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D508 // fadd v8.4s, v8.4s, v24.4s
+	WORD $0x4E39D529 // fadd v9.4s, v9.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D54A // fadd v10.4s, v10.4s, v24.4s
+	WORD $0x4E39D56B // fadd v11.4s, v11.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D58C // fadd v12.4s, v12.4s, v24.4s
+	WORD $0x4E39D5AD // fadd v13.4s, v13.4s, v25.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4], (R9)
 	ADD R10, R9
 	VST1 [V2.S4, V3.S4], (R9)
@@ -1826,10 +1933,6 @@ TEXT ·brgemmNEONF32Row7x12(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -1851,23 +1954,6 @@ tile:
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V19.B16, V19.B16, V19.B16
 	VEOR V20.B16, V20.B16, V20.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4, V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4, V4.S4, V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4, V7.S4, V8.S4]
-	ADD R10, R9
-	VLD1 (R9), [V9.S4, V10.S4, V11.S4]
-	ADD R10, R9
-	VLD1 (R9), [V12.S4, V13.S4, V14.S4]
-	ADD R10, R9
-	VLD1 (R9), [V15.S4, V16.S4, V17.S4]
-	ADD R10, R9
-	VLD1 (R9), [V18.S4, V19.S4, V20.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -1927,6 +2013,46 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4E3AD442 // fadd v2.4s, v2.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4E39D484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4E3AD4A5 // fadd v5.4s, v5.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4E39D4E7 // fadd v7.4s, v7.4s, v25.4s
+	WORD $0x4E3AD508 // fadd v8.4s, v8.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D529 // fadd v9.4s, v9.4s, v24.4s
+	WORD $0x4E39D54A // fadd v10.4s, v10.4s, v25.4s
+	WORD $0x4E3AD56B // fadd v11.4s, v11.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D58C // fadd v12.4s, v12.4s, v24.4s
+	WORD $0x4E39D5AD // fadd v13.4s, v13.4s, v25.4s
+	WORD $0x4E3AD5CE // fadd v14.4s, v14.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D5EF // fadd v15.4s, v15.4s, v24.4s
+	WORD $0x4E39D610 // fadd v16.4s, v16.4s, v25.4s
+	WORD $0x4E3AD631 // fadd v17.4s, v17.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D652 // fadd v18.4s, v18.4s, v24.4s
+	WORD $0x4E39D673 // fadd v19.4s, v19.4s, v25.4s
+	WORD $0x4E3AD694 // fadd v20.4s, v20.4s, v26.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4, V2.S4], (R9)
 	ADD R10, R9
 	VST1 [V3.S4, V4.S4, V5.S4], (R9)
@@ -1963,10 +2089,6 @@ TEXT ·brgemmNEONF32Row8x4(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -1975,25 +2097,6 @@ tile:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4]
-	ADD R10, R9
-	VLD1 (R9), [V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4]
-	ADD R10, R9
-	VLD1 (R9), [V4.S4]
-	ADD R10, R9
-	VLD1 (R9), [V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4]
-	ADD R10, R9
-	VLD1 (R9), [V7.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -2042,6 +2145,35 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D421 // fadd v1.4s, v1.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D484 // fadd v4.4s, v4.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D4A5 // fadd v5.4s, v5.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D4E7 // fadd v7.4s, v7.4s, v24.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4], (R9)
 	ADD R10, R9
 	VST1 [V1.S4], (R9)
@@ -2080,10 +2212,6 @@ TEXT ·brgemmNEONF32Row8x8(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -2100,25 +2228,6 @@ tile:
 	VEOR V13.B16, V13.B16, V13.B16
 	VEOR V14.B16, V14.B16, V14.B16
 	VEOR V15.B16, V15.B16, V15.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4, V3.S4]
-	ADD R10, R9
-	VLD1 (R9), [V4.S4, V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4, V7.S4]
-	ADD R10, R9
-	VLD1 (R9), [V8.S4, V9.S4]
-	ADD R10, R9
-	VLD1 (R9), [V10.S4, V11.S4]
-	ADD R10, R9
-	VLD1 (R9), [V12.S4, V13.S4]
-	ADD R10, R9
-	VLD1 (R9), [V14.S4, V15.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -2175,6 +2284,43 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4E39D463 // fadd v3.4s, v3.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4E39D4A5 // fadd v5.4s, v5.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4E39D4E7 // fadd v7.4s, v7.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D508 // fadd v8.4s, v8.4s, v24.4s
+	WORD $0x4E39D529 // fadd v9.4s, v9.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D54A // fadd v10.4s, v10.4s, v24.4s
+	WORD $0x4E39D56B // fadd v11.4s, v11.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D58C // fadd v12.4s, v12.4s, v24.4s
+	WORD $0x4E39D5AD // fadd v13.4s, v13.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D5CE // fadd v14.4s, v14.4s, v24.4s
+	WORD $0x4E39D5EF // fadd v15.4s, v15.4s, v25.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4], (R9)
 	ADD R10, R9
 	VST1 [V2.S4, V3.S4], (R9)
@@ -2213,10 +2359,6 @@ TEXT ·brgemmNEONF32Row8x12(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -2241,25 +2383,6 @@ tile:
 	VEOR V21.B16, V21.B16, V21.B16
 	VEOR V22.B16, V22.B16, V22.B16
 	VEOR V23.B16, V23.B16, V23.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4, V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4, V4.S4, V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4, V7.S4, V8.S4]
-	ADD R10, R9
-	VLD1 (R9), [V9.S4, V10.S4, V11.S4]
-	ADD R10, R9
-	VLD1 (R9), [V12.S4, V13.S4, V14.S4]
-	ADD R10, R9
-	VLD1 (R9), [V15.S4, V16.S4, V17.S4]
-	ADD R10, R9
-	VLD1 (R9), [V18.S4, V19.S4, V20.S4]
-	ADD R10, R9
-	VLD1 (R9), [V21.S4, V22.S4, V23.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -2324,6 +2447,51 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4E3AD442 // fadd v2.4s, v2.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4E39D484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4E3AD4A5 // fadd v5.4s, v5.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4E39D4E7 // fadd v7.4s, v7.4s, v25.4s
+	WORD $0x4E3AD508 // fadd v8.4s, v8.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D529 // fadd v9.4s, v9.4s, v24.4s
+	WORD $0x4E39D54A // fadd v10.4s, v10.4s, v25.4s
+	WORD $0x4E3AD56B // fadd v11.4s, v11.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D58C // fadd v12.4s, v12.4s, v24.4s
+	WORD $0x4E39D5AD // fadd v13.4s, v13.4s, v25.4s
+	WORD $0x4E3AD5CE // fadd v14.4s, v14.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D5EF // fadd v15.4s, v15.4s, v24.4s
+	WORD $0x4E39D610 // fadd v16.4s, v16.4s, v25.4s
+	WORD $0x4E3AD631 // fadd v17.4s, v17.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D652 // fadd v18.4s, v18.4s, v24.4s
+	WORD $0x4E39D673 // fadd v19.4s, v19.4s, v25.4s
+	WORD $0x4E3AD694 // fadd v20.4s, v20.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D6B5 // fadd v21.4s, v21.4s, v24.4s
+	WORD $0x4E39D6D6 // fadd v22.4s, v22.4s, v25.4s
+	WORD $0x4E3AD6F7 // fadd v23.4s, v23.4s, v26.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4, V2.S4], (R9)
 	ADD R10, R9
 	VST1 [V3.S4, V4.S4, V5.S4], (R9)
@@ -2362,16 +2530,7 @@ TEXT ·brgemmNEONF32Col1x4(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -2399,6 +2558,14 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4], (R9)
 	ADD R10, R9
 	MOVD 120(R0), R11
@@ -2423,17 +2590,8 @@ TEXT ·brgemmNEONF32Col1x8(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -2462,6 +2620,15 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4], (R9)
 	ADD R10, R9
 	MOVD 120(R0), R11
@@ -2486,18 +2653,9 @@ TEXT ·brgemmNEONF32Col1x12(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4, V2.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -2527,6 +2685,16 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4E3AD442 // fadd v2.4s, v2.4s, v26.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4, V2.S4], (R9)
 	ADD R10, R9
 	MOVD 120(R0), R11
@@ -2551,19 +2719,8 @@ TEXT ·brgemmNEONF32Col2x4(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4]
-	ADD R10, R9
-	VLD1 (R9), [V1.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -2593,6 +2750,17 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D421 // fadd v1.4s, v1.4s, v24.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4], (R9)
 	ADD R10, R9
 	VST1 [V1.S4], (R9)
@@ -2619,21 +2787,10 @@ TEXT ·brgemmNEONF32Col2x8(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4, V3.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -2665,6 +2822,19 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4E39D463 // fadd v3.4s, v3.4s, v25.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4], (R9)
 	ADD R10, R9
 	VST1 [V2.S4, V3.S4], (R9)
@@ -2691,23 +2861,12 @@ TEXT ·brgemmNEONF32Col2x12(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4, V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4, V4.S4, V5.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -2741,6 +2900,21 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4E3AD442 // fadd v2.4s, v2.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4E39D484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4E3AD4A5 // fadd v5.4s, v5.4s, v26.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4, V2.S4], (R9)
 	ADD R10, R9
 	VST1 [V3.S4, V4.S4, V5.S4], (R9)
@@ -2767,22 +2941,9 @@ TEXT ·brgemmNEONF32Col3x4(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4]
-	ADD R10, R9
-	VLD1 (R9), [V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -2814,6 +2975,20 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D421 // fadd v1.4s, v1.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4], (R9)
 	ADD R10, R9
 	VST1 [V1.S4], (R9)
@@ -2842,25 +3017,12 @@ TEXT ·brgemmNEONF32Col3x8(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4, V3.S4]
-	ADD R10, R9
-	VLD1 (R9), [V4.S4, V5.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -2895,6 +3057,23 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4E39D463 // fadd v3.4s, v3.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4E39D4A5 // fadd v5.4s, v5.4s, v25.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4], (R9)
 	ADD R10, R9
 	VST1 [V2.S4, V3.S4], (R9)
@@ -2923,10 +3102,6 @@ TEXT ·brgemmNEONF32Col3x12(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -2936,15 +3111,6 @@ tile:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	VEOR V8.B16, V8.B16, V8.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4, V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4, V4.S4, V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4, V7.S4, V8.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -2982,6 +3148,26 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4E3AD442 // fadd v2.4s, v2.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4E39D484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4E3AD4A5 // fadd v5.4s, v5.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4E39D4E7 // fadd v7.4s, v7.4s, v25.4s
+	WORD $0x4E3AD508 // fadd v8.4s, v8.4s, v26.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4, V2.S4], (R9)
 	ADD R10, R9
 	VST1 [V3.S4, V4.S4, V5.S4], (R9)
@@ -3010,25 +3196,10 @@ TEXT ·brgemmNEONF32Col4x4(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4]
-	ADD R10, R9
-	VLD1 (R9), [V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -3062,6 +3233,23 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D421 // fadd v1.4s, v1.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4], (R9)
 	ADD R10, R9
 	VST1 [V1.S4], (R9)
@@ -3092,10 +3280,6 @@ TEXT ·brgemmNEONF32Col4x8(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -3104,17 +3288,6 @@ tile:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4, V3.S4]
-	ADD R10, R9
-	VLD1 (R9), [V4.S4, V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4, V7.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -3152,6 +3325,27 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4E39D463 // fadd v3.4s, v3.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4E39D4A5 // fadd v5.4s, v5.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4E39D4E7 // fadd v7.4s, v7.4s, v25.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4], (R9)
 	ADD R10, R9
 	VST1 [V2.S4, V3.S4], (R9)
@@ -3182,10 +3376,6 @@ TEXT ·brgemmNEONF32Col4x12(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -3198,17 +3388,6 @@ tile:
 	VEOR V9.B16, V9.B16, V9.B16
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V11.B16, V11.B16, V11.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4, V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4, V4.S4, V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4, V7.S4, V8.S4]
-	ADD R10, R9
-	VLD1 (R9), [V9.S4, V10.S4, V11.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -3250,6 +3429,31 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4E3AD442 // fadd v2.4s, v2.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4E39D484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4E3AD4A5 // fadd v5.4s, v5.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4E39D4E7 // fadd v7.4s, v7.4s, v25.4s
+	WORD $0x4E3AD508 // fadd v8.4s, v8.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D529 // fadd v9.4s, v9.4s, v24.4s
+	WORD $0x4E39D54A // fadd v10.4s, v10.4s, v25.4s
+	WORD $0x4E3AD56B // fadd v11.4s, v11.4s, v26.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4, V2.S4], (R9)
 	ADD R10, R9
 	VST1 [V3.S4, V4.S4, V5.S4], (R9)
@@ -3280,28 +3484,11 @@ TEXT ·brgemmNEONF32Col5x4(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4]
-	ADD R10, R9
-	VLD1 (R9), [V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4]
-	ADD R10, R9
-	VLD1 (R9), [V4.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -3337,6 +3524,26 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D421 // fadd v1.4s, v1.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D484 // fadd v4.4s, v4.4s, v24.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4], (R9)
 	ADD R10, R9
 	VST1 [V1.S4], (R9)
@@ -3369,10 +3576,6 @@ TEXT ·brgemmNEONF32Col5x8(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -3383,19 +3586,6 @@ tile:
 	VEOR V7.B16, V7.B16, V7.B16
 	VEOR V8.B16, V8.B16, V8.B16
 	VEOR V9.B16, V9.B16, V9.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4, V3.S4]
-	ADD R10, R9
-	VLD1 (R9), [V4.S4, V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4, V7.S4]
-	ADD R10, R9
-	VLD1 (R9), [V8.S4, V9.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -3436,6 +3626,31 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4E39D463 // fadd v3.4s, v3.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4E39D4A5 // fadd v5.4s, v5.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4E39D4E7 // fadd v7.4s, v7.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D508 // fadd v8.4s, v8.4s, v24.4s
+	WORD $0x4E39D529 // fadd v9.4s, v9.4s, v25.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4], (R9)
 	ADD R10, R9
 	VST1 [V2.S4, V3.S4], (R9)
@@ -3468,10 +3683,6 @@ TEXT ·brgemmNEONF32Col5x12(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -3487,19 +3698,6 @@ tile:
 	VEOR V12.B16, V12.B16, V12.B16
 	VEOR V13.B16, V13.B16, V13.B16
 	VEOR V14.B16, V14.B16, V14.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4, V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4, V4.S4, V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4, V7.S4, V8.S4]
-	ADD R10, R9
-	VLD1 (R9), [V9.S4, V10.S4, V11.S4]
-	ADD R10, R9
-	VLD1 (R9), [V12.S4, V13.S4, V14.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -3545,6 +3743,36 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4E3AD442 // fadd v2.4s, v2.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4E39D484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4E3AD4A5 // fadd v5.4s, v5.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4E39D4E7 // fadd v7.4s, v7.4s, v25.4s
+	WORD $0x4E3AD508 // fadd v8.4s, v8.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D529 // fadd v9.4s, v9.4s, v24.4s
+	WORD $0x4E39D54A // fadd v10.4s, v10.4s, v25.4s
+	WORD $0x4E3AD56B // fadd v11.4s, v11.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D58C // fadd v12.4s, v12.4s, v24.4s
+	WORD $0x4E39D5AD // fadd v13.4s, v13.4s, v25.4s
+	WORD $0x4E3AD5CE // fadd v14.4s, v14.4s, v26.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4, V2.S4], (R9)
 	ADD R10, R9
 	VST1 [V3.S4, V4.S4, V5.S4], (R9)
@@ -3577,31 +3805,12 @@ TEXT ·brgemmNEONF32Col6x4(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4]
-	ADD R10, R9
-	VLD1 (R9), [V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4]
-	ADD R10, R9
-	VLD1 (R9), [V4.S4]
-	ADD R10, R9
-	VLD1 (R9), [V5.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -3639,6 +3848,29 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D421 // fadd v1.4s, v1.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D484 // fadd v4.4s, v4.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D4A5 // fadd v5.4s, v5.4s, v24.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4], (R9)
 	ADD R10, R9
 	VST1 [V1.S4], (R9)
@@ -3673,10 +3905,6 @@ TEXT ·brgemmNEONF32Col6x8(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -3689,21 +3917,6 @@ tile:
 	VEOR V9.B16, V9.B16, V9.B16
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V11.B16, V11.B16, V11.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4, V3.S4]
-	ADD R10, R9
-	VLD1 (R9), [V4.S4, V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4, V7.S4]
-	ADD R10, R9
-	VLD1 (R9), [V8.S4, V9.S4]
-	ADD R10, R9
-	VLD1 (R9), [V10.S4, V11.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -3747,6 +3960,35 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4E39D463 // fadd v3.4s, v3.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4E39D4A5 // fadd v5.4s, v5.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4E39D4E7 // fadd v7.4s, v7.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D508 // fadd v8.4s, v8.4s, v24.4s
+	WORD $0x4E39D529 // fadd v9.4s, v9.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D54A // fadd v10.4s, v10.4s, v24.4s
+	WORD $0x4E39D56B // fadd v11.4s, v11.4s, v25.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4], (R9)
 	ADD R10, R9
 	VST1 [V2.S4, V3.S4], (R9)
@@ -3781,10 +4023,6 @@ TEXT ·brgemmNEONF32Col6x12(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -3803,21 +4041,6 @@ tile:
 	VEOR V15.B16, V15.B16, V15.B16
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4, V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4, V4.S4, V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4, V7.S4, V8.S4]
-	ADD R10, R9
-	VLD1 (R9), [V9.S4, V10.S4, V11.S4]
-	ADD R10, R9
-	VLD1 (R9), [V12.S4, V13.S4, V14.S4]
-	ADD R10, R9
-	VLD1 (R9), [V15.S4, V16.S4, V17.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -3867,6 +4090,41 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4E3AD442 // fadd v2.4s, v2.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4E39D484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4E3AD4A5 // fadd v5.4s, v5.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4E39D4E7 // fadd v7.4s, v7.4s, v25.4s
+	WORD $0x4E3AD508 // fadd v8.4s, v8.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D529 // fadd v9.4s, v9.4s, v24.4s
+	WORD $0x4E39D54A // fadd v10.4s, v10.4s, v25.4s
+	WORD $0x4E3AD56B // fadd v11.4s, v11.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D58C // fadd v12.4s, v12.4s, v24.4s
+	WORD $0x4E39D5AD // fadd v13.4s, v13.4s, v25.4s
+	WORD $0x4E3AD5CE // fadd v14.4s, v14.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D5EF // fadd v15.4s, v15.4s, v24.4s
+	WORD $0x4E39D610 // fadd v16.4s, v16.4s, v25.4s
+	WORD $0x4E3AD631 // fadd v17.4s, v17.4s, v26.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4, V2.S4], (R9)
 	ADD R10, R9
 	VST1 [V3.S4, V4.S4, V5.S4], (R9)
@@ -3901,10 +4159,6 @@ TEXT ·brgemmNEONF32Col7x4(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -3912,23 +4166,6 @@ tile:
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4]
-	ADD R10, R9
-	VLD1 (R9), [V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4]
-	ADD R10, R9
-	VLD1 (R9), [V4.S4]
-	ADD R10, R9
-	VLD1 (R9), [V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -3968,6 +4205,32 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D421 // fadd v1.4s, v1.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D484 // fadd v4.4s, v4.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D4A5 // fadd v5.4s, v5.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4], (R9)
 	ADD R10, R9
 	VST1 [V1.S4], (R9)
@@ -4004,10 +4267,6 @@ TEXT ·brgemmNEONF32Col7x8(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -4022,23 +4281,6 @@ tile:
 	VEOR V11.B16, V11.B16, V11.B16
 	VEOR V12.B16, V12.B16, V12.B16
 	VEOR V13.B16, V13.B16, V13.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4, V3.S4]
-	ADD R10, R9
-	VLD1 (R9), [V4.S4, V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4, V7.S4]
-	ADD R10, R9
-	VLD1 (R9), [V8.S4, V9.S4]
-	ADD R10, R9
-	VLD1 (R9), [V10.S4, V11.S4]
-	ADD R10, R9
-	VLD1 (R9), [V12.S4, V13.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -4085,6 +4327,39 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4E39D463 // fadd v3.4s, v3.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4E39D4A5 // fadd v5.4s, v5.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4E39D4E7 // fadd v7.4s, v7.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D508 // fadd v8.4s, v8.4s, v24.4s
+	WORD $0x4E39D529 // fadd v9.4s, v9.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D54A // fadd v10.4s, v10.4s, v24.4s
+	WORD $0x4E39D56B // fadd v11.4s, v11.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D58C // fadd v12.4s, v12.4s, v24.4s
+	WORD $0x4E39D5AD // fadd v13.4s, v13.4s, v25.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4], (R9)
 	ADD R10, R9
 	VST1 [V2.S4, V3.S4], (R9)
@@ -4121,10 +4396,6 @@ TEXT ·brgemmNEONF32Col7x12(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -4146,23 +4417,6 @@ tile:
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V19.B16, V19.B16, V19.B16
 	VEOR V20.B16, V20.B16, V20.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4, V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4, V4.S4, V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4, V7.S4, V8.S4]
-	ADD R10, R9
-	VLD1 (R9), [V9.S4, V10.S4, V11.S4]
-	ADD R10, R9
-	VLD1 (R9), [V12.S4, V13.S4, V14.S4]
-	ADD R10, R9
-	VLD1 (R9), [V15.S4, V16.S4, V17.S4]
-	ADD R10, R9
-	VLD1 (R9), [V18.S4, V19.S4, V20.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -4216,6 +4470,46 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4E3AD442 // fadd v2.4s, v2.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4E39D484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4E3AD4A5 // fadd v5.4s, v5.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4E39D4E7 // fadd v7.4s, v7.4s, v25.4s
+	WORD $0x4E3AD508 // fadd v8.4s, v8.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D529 // fadd v9.4s, v9.4s, v24.4s
+	WORD $0x4E39D54A // fadd v10.4s, v10.4s, v25.4s
+	WORD $0x4E3AD56B // fadd v11.4s, v11.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D58C // fadd v12.4s, v12.4s, v24.4s
+	WORD $0x4E39D5AD // fadd v13.4s, v13.4s, v25.4s
+	WORD $0x4E3AD5CE // fadd v14.4s, v14.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D5EF // fadd v15.4s, v15.4s, v24.4s
+	WORD $0x4E39D610 // fadd v16.4s, v16.4s, v25.4s
+	WORD $0x4E3AD631 // fadd v17.4s, v17.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D652 // fadd v18.4s, v18.4s, v24.4s
+	WORD $0x4E39D673 // fadd v19.4s, v19.4s, v25.4s
+	WORD $0x4E3AD694 // fadd v20.4s, v20.4s, v26.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4, V2.S4], (R9)
 	ADD R10, R9
 	VST1 [V3.S4, V4.S4, V5.S4], (R9)
@@ -4252,10 +4546,6 @@ TEXT ·brgemmNEONF32Col8x4(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -4264,25 +4554,6 @@ tile:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4]
-	ADD R10, R9
-	VLD1 (R9), [V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4]
-	ADD R10, R9
-	VLD1 (R9), [V4.S4]
-	ADD R10, R9
-	VLD1 (R9), [V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4]
-	ADD R10, R9
-	VLD1 (R9), [V7.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -4324,6 +4595,35 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D421 // fadd v1.4s, v1.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D484 // fadd v4.4s, v4.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D4A5 // fadd v5.4s, v5.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	VLD1 (R9), [V24.S4]
+	ADD R10, R9
+	WORD $0x4E38D4E7 // fadd v7.4s, v7.4s, v24.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4], (R9)
 	ADD R10, R9
 	VST1 [V1.S4], (R9)
@@ -4362,10 +4662,6 @@ TEXT ·brgemmNEONF32Col8x8(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -4382,25 +4678,6 @@ tile:
 	VEOR V13.B16, V13.B16, V13.B16
 	VEOR V14.B16, V14.B16, V14.B16
 	VEOR V15.B16, V15.B16, V15.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4]
-	ADD R10, R9
-	VLD1 (R9), [V2.S4, V3.S4]
-	ADD R10, R9
-	VLD1 (R9), [V4.S4, V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4, V7.S4]
-	ADD R10, R9
-	VLD1 (R9), [V8.S4, V9.S4]
-	ADD R10, R9
-	VLD1 (R9), [V10.S4, V11.S4]
-	ADD R10, R9
-	VLD1 (R9), [V12.S4, V13.S4]
-	ADD R10, R9
-	VLD1 (R9), [V14.S4, V15.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -4450,6 +4727,43 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4E39D463 // fadd v3.4s, v3.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4E39D4A5 // fadd v5.4s, v5.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4E39D4E7 // fadd v7.4s, v7.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D508 // fadd v8.4s, v8.4s, v24.4s
+	WORD $0x4E39D529 // fadd v9.4s, v9.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D54A // fadd v10.4s, v10.4s, v24.4s
+	WORD $0x4E39D56B // fadd v11.4s, v11.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D58C // fadd v12.4s, v12.4s, v24.4s
+	WORD $0x4E39D5AD // fadd v13.4s, v13.4s, v25.4s
+	VLD1 (R9), [V24.S4, V25.S4]
+	ADD R10, R9
+	WORD $0x4E38D5CE // fadd v14.4s, v14.4s, v24.4s
+	WORD $0x4E39D5EF // fadd v15.4s, v15.4s, v25.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4], (R9)
 	ADD R10, R9
 	VST1 [V2.S4, V3.S4], (R9)
@@ -4488,10 +4802,6 @@ TEXT ·brgemmNEONF32Col8x12(SB), NOSPLIT, $0-8
 	MOVD 16(R0), R11
 	MOVD R11, 128(R0)
 tile:
-	MOVD 128(R0), R9
-	MOVD 72(R0), R10
-	MOVD 112(R0), R11
-	CBNZ R11, load
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -4516,25 +4826,6 @@ tile:
 	VEOR V21.B16, V21.B16, V21.B16
 	VEOR V22.B16, V22.B16, V22.B16
 	VEOR V23.B16, V23.B16, V23.B16
-	B loaded
-load:
-	VLD1 (R9), [V0.S4, V1.S4, V2.S4]
-	ADD R10, R9
-	VLD1 (R9), [V3.S4, V4.S4, V5.S4]
-	ADD R10, R9
-	VLD1 (R9), [V6.S4, V7.S4, V8.S4]
-	ADD R10, R9
-	VLD1 (R9), [V9.S4, V10.S4, V11.S4]
-	ADD R10, R9
-	VLD1 (R9), [V12.S4, V13.S4, V14.S4]
-	ADD R10, R9
-	VLD1 (R9), [V15.S4, V16.S4, V17.S4]
-	ADD R10, R9
-	VLD1 (R9), [V18.S4, V19.S4, V20.S4]
-	ADD R10, R9
-	VLD1 (R9), [V21.S4, V22.S4, V23.S4]
-	ADD R10, R9
-loaded:
 	MOVD 24(R0), R1
 	MOVD 32(R0), R2
 	MOVD 64(R0), R4
@@ -4592,6 +4883,51 @@ next:
 	SUBS $1, R2
 	BNE tap
 	MOVD 128(R0), R9
+	MOVD 72(R0), R10
+	MOVD 112(R0), R11
+	CBZ R11, store
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4E3AD442 // fadd v2.4s, v2.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4E39D484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4E3AD4A5 // fadd v5.4s, v5.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4E39D4E7 // fadd v7.4s, v7.4s, v25.4s
+	WORD $0x4E3AD508 // fadd v8.4s, v8.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D529 // fadd v9.4s, v9.4s, v24.4s
+	WORD $0x4E39D54A // fadd v10.4s, v10.4s, v25.4s
+	WORD $0x4E3AD56B // fadd v11.4s, v11.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D58C // fadd v12.4s, v12.4s, v24.4s
+	WORD $0x4E39D5AD // fadd v13.4s, v13.4s, v25.4s
+	WORD $0x4E3AD5CE // fadd v14.4s, v14.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D5EF // fadd v15.4s, v15.4s, v24.4s
+	WORD $0x4E39D610 // fadd v16.4s, v16.4s, v25.4s
+	WORD $0x4E3AD631 // fadd v17.4s, v17.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D652 // fadd v18.4s, v18.4s, v24.4s
+	WORD $0x4E39D673 // fadd v19.4s, v19.4s, v25.4s
+	WORD $0x4E3AD694 // fadd v20.4s, v20.4s, v26.4s
+	VLD1 (R9), [V24.S4, V25.S4, V26.S4]
+	ADD R10, R9
+	WORD $0x4E38D6B5 // fadd v21.4s, v21.4s, v24.4s
+	WORD $0x4E39D6D6 // fadd v22.4s, v22.4s, v25.4s
+	WORD $0x4E3AD6F7 // fadd v23.4s, v23.4s, v26.4s
+	MOVD 128(R0), R9
+store:
 	VST1 [V0.S4, V1.S4, V2.S4], (R9)
 	ADD R10, R9
 	VST1 [V3.S4, V4.S4, V5.S4], (R9)

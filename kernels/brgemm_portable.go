@@ -36,11 +36,6 @@ func portableTile[T float](args *brgemmArgs, a, c unsafe.Pointer, m int, column 
 	type row = [portableCols]T
 	at := func(i int) *row { return (*row)(unsafe.Add(c, min(i, m-1)*args.cRow)) }
 	var c00, c01, c02, c03, c10, c11, c12, c13 T
-	if args.accumulate != 0 {
-		r0, r1 := at(0), at(1)
-		c00, c01, c02, c03 = r0[0], r0[1], r0[2], r0[3]
-		c10, c11, c12, c13 = r1[0], r1[1], r1[2], r1[3]
-	}
 	aRow, aK := args.aRow, elemSize[T]()
 	if column {
 		aRow, aK = aK, args.aK
@@ -59,6 +54,11 @@ func portableTile[T float](args *brgemmArgs, a, c unsafe.Pointer, m int, column 
 			c10, c11, c12, c13 = c10+v*b0, c11+v*b1, c12+v*b2, c13+v*b3
 			ai, bi = ai+aK, bi+bK
 		}
+	}
+	if args.accumulate != 0 {
+		r0, r1 := at(0), at(1)
+		c00, c01, c02, c03 = r0[0]+c00, r0[1]+c01, r0[2]+c02, r0[3]+c03
+		c10, c11, c12, c13 = r1[0]+c10, r1[1]+c11, r1[2]+c12, r1[3]+c13
 	}
 	*at(1) = row{c10, c11, c12, c13}
 	*at(0) = row{c00, c01, c02, c03}

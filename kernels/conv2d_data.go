@@ -46,7 +46,7 @@ func convProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection, a
 	groups := min(panels, max(1, 4*Threads()/max(len(plan.chunks), 1)))
 	Parallel(len(plan.chunks)*groups, func(task int) {
 		chunk, group := plan.chunks[task/groups], split(panels, groups, task%groups)
-		args := brgemmArgs{k: depth, bK: kern.nr * 4}
+		args := brgemmArgs{bK: kern.nr * 4}
 		for p := group.from; p < group.to; p++ {
 			col := p * kern.nr
 			cols := min(kern.nr, width-col)
@@ -59,10 +59,13 @@ func convProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection, a
 					args.accumulate = 1
 					b.startFrom(c[b.c+col:], bias[col:col+cols])
 				}
-				args.a, args.b, args.c = unsafe.Pointer(&a[b.a]), unsafe.Pointer(&packed[p*panelLen]), unsafe.Pointer(&c[b.c+col])
 				args.aRow, args.cRow = b.aRow*4, b.cRow*4
-				args.taps, args.numTaps = &b.taps[0], len(b.taps)
-				kern.run(false, 4, b.rows, cols, &args)
+				for _, run := range b.runs {
+					args.a, args.b, args.c = unsafe.Pointer(&a[b.a]), unsafe.Pointer(&packed[p*panelLen]), unsafe.Pointer(&c[b.c+col])
+					args.k, args.taps, args.numTaps = run.k, &run.taps[0], len(run.taps)
+					kern.run(false, 4, b.rows, cols, &args)
+					args.accumulate = 1
+				}
 			}
 		}
 	})

@@ -35,7 +35,7 @@ func (n nhwcConv2d) product(c, a, packed []float32, d ConvDirection) {
 	blocks := ceilDiv(n.s.N, n.images)
 	Parallel(blocks, func(t int) {
 		images := split(n.s.N, blocks, t)
-		args := brgemmArgs{k: depth, bK: kern.nr * 4}
+		args := brgemmArgs{bK: kern.nr * 4}
 		for i := images.from; i < images.to; i++ {
 			for _, e := range plan.empty {
 				clear(c[i*cImage+e.from : i*cImage+e.to])
@@ -45,62 +45,17 @@ func (n nhwcConv2d) product(c, a, packed []float32, d ConvDirection) {
 			for i := images.from; i < images.to; i++ {
 				for j := range plan.blocks {
 					b := &plan.blocks[j]
-					args.a, args.b, args.c = unsafe.Pointer(&a[i*aImage+b.a]), unsafe.Pointer(&packed[p*panelLen]), unsafe.Pointer(&c[i*cImage+b.c+p*kern.nr])
-					args.aRow, args.cRow, args.taps, args.numTaps = b.aRow*4, b.cRow*4, &b.taps[0], len(b.taps)
-					kern.run(false, 4, b.rows, min(kern.nr, width-p*kern.nr), &args)
-				}
-			}
-		}
-	})
-}
-
-// backwardWeights is Conv2dBackwardWeights: the terms of a product are lines of
-// some images instead of pixels of all images.
-func (n nhwcConv2d) backwardWeights(dw, x, dy []float32) {
-	g := newWeightsProduct(n.s, x, dy)
-	defer g.drop()
-	g.s = n.one
-	perImage := ceilDiv(n.s.C, g.rowGroups)*n.s.H*n.s.W + ceilDiv(n.s.OC, g.colGroups)*n.s.OutH()*n.s.OutW()
-	images := max(weightsPieceElements/perImage, 1)
-	g.slices = min(g.slices, n.s.N)
-	Parallel(g.slices*g.rowGroups*g.colGroups, func(t int) {
-		slice := t / (g.rowGroups * g.colGroups)
-		channels, cols := g.group(t % (g.rowGroups * g.colGroups))
-		sums := g.sums.data[slice*g.sumsLen() : (slice+1)*g.sumsLen()]
-		var taps []brgemmTap
-		written := make([]bool, n.s.KH*n.s.KW)
-		all := split(n.s.N, g.slices, slice)
-		for from := all.from; from < all.to; from += images {
-			for tap := range n.s.KH * n.s.KW {
-				taps = taps[:0]
-				left, right := validRange(n.s.OutW(), n.s.W, tap%n.s.KW, n.s.Stride, n.s.Padding)
-				for i := from; i < min(from+images, all.to); i++ {
-					for oh := range n.s.OutH() {
-						ih := oh*n.s.Stride - n.s.Padding + tap/n.s.KW
-						if ih >= 0 && ih < n.s.H && left < right {
-							iw := left*n.s.Stride - n.s.Padding + tap%n.s.KW
-							taps = append(taps, brgemmTap{a: ((i*n.s.H+ih)*n.s.W + iw) * n.s.C * 4, b: ((i*n.s.OutH()+oh)*n.s.OutW() + left) * g.ocPad * 4})
-						}
+					args.aRow, args.cRow, args.accumulate = b.aRow*4, b.cRow*4, 0
+					for _, run := range b.runs {
+						args.a, args.b, args.c = unsafe.Pointer(&a[i*aImage+b.a]), unsafe.Pointer(&packed[p*panelLen]), unsafe.Pointer(&c[i*cImage+b.c+p*kern.nr])
+						args.k, args.taps, args.numTaps = run.k, &run.taps[0], len(run.taps)
+						kern.run(false, 4, b.rows, min(kern.nr, width-p*kern.nr), &args)
+						args.accumulate = 1
 					}
 				}
-				if len(taps) == 0 {
-					continue
-				}
-				args := brgemmArgs{k: right - left, aK: n.s.C * n.s.Stride * 4, bK: g.ocPad * 4, cRow: g.ocPad * 4}
-				if written[tap] {
-					args.accumulate = 1
-				}
-				written[tap] = true
-				g.product(sums[tap*n.s.C*g.ocPad:], taps, channels, cols, args)
-			}
-		}
-		for tap, w := range written {
-			if !w {
-				g.clear(sums, tap, channels, cols)
 			}
 		}
 	})
-	g.store(dw, false)
 }
 
 // toNHWC copies [H][W][N][C] to [N][H][W][C].
@@ -143,11 +98,6 @@ func TestConv2dLayouts(t *testing.T) {
 			Conv2dBackwardData(dx, dy, packed, s, false)
 			n.product(dxn, dyn, packed, ConvBackwardData)
 			same("backward data", dxn, toNHWC(dx, s.N, s.C))
-
-			dw, dwn := make([]float32, len(w)), make([]float32, len(w))
-			Conv2dBackwardWeights(dw, x, dy, s, false)
-			n.backwardWeights(dwn, xn, dyn)
-			same("backward weights", dwn, dw)
 		}
 	})
 }
@@ -155,7 +105,7 @@ func TestConv2dLayouts(t *testing.T) {
 // BenchmarkConv2dLayout compares [H][W][N][C] with NHWC at the spatial sizes of
 // ResNet-18, with the same micro-kernels. NHWCHalo reads images with a border of
 // zeros, so that every tap is valid and every line one run of rows; writing the
-// border is not counted.
+// border is not counted. Backward weights packs its operands and does not care.
 func BenchmarkConv2dLayout(b *testing.B) {
 	peak := PeakFloat32(Threads())
 	for _, l := range layoutCases() {
@@ -180,7 +130,7 @@ func layoutCases() []layoutCase {
 		halo := s
 		halo.H, halo.W, halo.Padding = s.H+2*s.Padding, s.W+2*s.Padding, 0
 		n, h := newNHWCConv2d(s), newNHWCConv2d(halo)
-		x, y, w := make([]float32, halo.inputLen()), make([]float32, s.outputLen()), make([]float32, s.weightLen())
+		x, y := make([]float32, halo.inputLen()), make([]float32, s.outputLen())
 		x0 := x[:s.inputLen()]
 		packed := make([]float32, PackedConv2dLen(s, ConvForward)) // C = OC: the same length both ways
 		add := func(direction, layout string, f func()) {
@@ -193,9 +143,6 @@ func layoutCases() []layoutCase {
 		add("backwardData", "HWNC", func() { Conv2dBackwardData(x0, y, packed, s, false) })
 		add("backwardData", "NHWC", func() { n.product(x0, y, packed, ConvBackwardData) })
 		add("backwardData", "NHWCHalo", func() { h.product(y, x, packed, ConvForward) })
-		add("backwardWeights", "HWNC", func() { Conv2dBackwardWeights(w, x0, y, s, false) })
-		add("backwardWeights", "NHWC", func() { n.backwardWeights(w, x0, y) })
-		add("backwardWeights", "NHWCHalo", func() { h.backwardWeights(w, x, y) })
 	}
 	return cases
 }

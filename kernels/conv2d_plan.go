@@ -19,7 +19,15 @@ type convBlock struct {
 	rows       int
 	a, c       int // element offsets of the first row, a without its taps
 	aRow, cRow int // row strides in elements
-	taps       []brgemmTap
+	runs       []convRun
+}
+
+// convRun is the part of a block's sum that one call of the micro-kernels adds:
+// some taps of a range of the depth, about maxRun terms. Its panel of weights
+// stays in the first-level cache while the rows of the block pass by.
+type convRun struct {
+	k    int
+	taps []brgemmTap
 }
 
 // maxBlockRows bounds a block so that its input stays in cache while all panels
@@ -160,12 +168,13 @@ func (b *planBuilder) line(g axisGroup, i int, columns []axisGroup) {
 			}
 			continue
 		}
-		b.run(h, g.taps[0].src+i*g.srcStep, w, b.taps(g.taps, w.taps))
+		b.run(h, g.taps[0].src+i*g.srcStep, w, b.runs(g.taps, w.taps))
 	}
 }
 
-// taps combines the taps of both sides; offsets of A count from the first.
-func (b *planBuilder) taps(lines, columns []axisTap) []brgemmTap {
+// runs combines the taps of both sides and cuts the sum over them and the depth
+// into runs; offsets of A count from the first tap.
+func (b *planBuilder) runs(lines, columns []axisTap) []convRun {
 	const elem = 4
 	var taps []brgemmTap
 	for _, l := range lines {
@@ -177,26 +186,40 @@ func (b *planBuilder) taps(lines, columns []axisTap) []brgemmTap {
 			})
 		}
 	}
-	return taps
+	var runs []convRun
+	parts := ceilDiv(b.depth, maxRun)
+	groups := ceilDiv(len(taps), max(1, maxRun*parts/b.depth))
+	for part := range parts {
+		depth := split(b.depth, parts, part)
+		for group := range groups {
+			g := split(len(taps), groups, group)
+			run := convRun{k: depth.len()}
+			for _, t := range taps[g.from:g.to] {
+				run.taps = append(run.taps, brgemmTap{t.a + depth.from*elem, t.b + depth.from*b.nr*elem})
+			}
+			runs = append(runs, run)
+		}
+	}
+	return runs
 }
 
-// run adds a run of pixels of line h that read from line src on. Pixels that lie
+// run adds a row of pixels of line h that read from line src on. Pixels that lie
 // side by side in both tensors are one block; otherwise rows are the images of a
 // pixel or, for few images, the pixels of an image.
-func (b *planBuilder) run(h, src int, w axisGroup, taps []brgemmTap) {
+func (b *planBuilder) run(h, src int, w axisGroup, runs []convRun) {
 	a := (src*b.sourceW + w.taps[0].src) * b.n * b.depth
 	c := (h*b.resultW + w.first) * b.n * b.width
 	aPixel, cPixel := w.srcStep*b.n*b.depth, w.step*b.n*b.width
 	switch {
 	case w.srcStep == 1 && w.step == 1:
-		b.block(convBlock{w.count * b.n, a, c, b.depth, b.width, taps})
+		b.block(convBlock{w.count * b.n, a, c, b.depth, b.width, runs})
 	case b.n >= 8 || w.count == 1:
 		for i := range w.count {
-			b.block(convBlock{b.n, a + i*aPixel, c + i*cPixel, b.depth, b.width, taps})
+			b.block(convBlock{b.n, a + i*aPixel, c + i*cPixel, b.depth, b.width, runs})
 		}
 	default:
 		for i := range b.n {
-			b.block(convBlock{w.count, a + i*b.depth, c + i*b.width, aPixel, cPixel, taps})
+			b.block(convBlock{w.count, a + i*b.depth, c + i*b.width, aPixel, cPixel, runs})
 		}
 	}
 }

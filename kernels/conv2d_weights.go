@@ -7,9 +7,10 @@ import "unsafe"
 // dy [OutH][OutW][N][OC].
 //
 // For each tap it is a product x'dy whose inner index runs over pixels and
-// images. Both operands are read in place, a piece that fits the cache at a
-// time, for all taps and channels; the order of the pieces and the number of
-// partial sums depend on the shape alone.
+// images. A box of the output at a time, with what it reads of x, is packed as the
+// micro-kernels want it and serves all taps: a row of x is used KH*KW*OC times, so
+// packing costs next to nothing, and the product reads memory in order. The order
+// of the boxes and the number of partial sums depend on the shape alone.
 func Conv2dBackwardWeights(dw, x, dy []float32, s Conv2dShape, accumulate bool) {
 	checkConv2d("Conv2dBackwardWeights", s, sliceLength{"dw", len(dw), s.weightLen()}, sliceLength{"x", len(x), s.inputLen()},
 		sliceLength{"dy", len(dy), s.outputLen()})
@@ -20,8 +21,9 @@ func Conv2dBackwardWeights(dw, x, dy []float32, s Conv2dShape, accumulate bool) 
 		return
 	}
 	g := newWeightsProduct(s, x, dy)
-	defer g.drop()
+	defer g.sums.drop()
 	Parallel(g.slices*g.rowGroups*g.colGroups, g.task)
+	g.sumSlices()
 	g.store(dw, accumulate)
 }
 
@@ -30,166 +32,198 @@ type weightsProduct struct {
 	s     Conv2dShape
 	kern  *brgemmKernels
 	x, dy []float32
-	ocPad int // columns of sums: OC, or filled up to whole vectors
+	ocPad int // columns of sums: OC, filled up to whole vectors
 
-	lines, columns       int // of the output, in a piece
-	slices               int // of the output lines, each with its own sums
-	rowGroups, colGroups int // of input and output channels
-	sums                 *scratch[float32]
-	packedDy             *scratch[float32] // nil when dy is read in place
+	lines, columns, images int // of the output, in a box
+	slices                 int // of the output lines, each with its own sums
+	rowGroups, colGroups   int // of input and output channels
+	sums                   *scratch[float32]
 }
 
-// Shape rules, by measurement: a piece of x and dy should stay in the
-// second-level cache beside the sums of a group of channels; slices give enough
-// parallel work where groups are few.
+// Shape rules, by measurement: a box of x and dy, of one group of channels each,
+// should stay in the second-level cache; slices give enough parallel work where
+// groups are few. A box is maxRun rows, as square as can be, so that x has little
+// to be packed twice.
 const (
 	weightsGroupChannels = 128
-	weightsPieceElements = 1 << 17
+	weightsImages        = 16
+	weightsLines         = 4
 	weightsSliceRows     = 1 << 10
 	weightsMinTasks      = 16
 )
 
 func newWeightsProduct(s Conv2dShape, x, dy []float32) *weightsProduct {
-	g := &weightsProduct{s: s, kern: brgemmOf[float32](), x: x, dy: dy, ocPad: s.OC}
-	if !g.kern.masked && s.OC%g.kern.lanes != 0 {
-		g.padOutput()
-	}
+	g := &weightsProduct{s: s, kern: brgemmOf[float32](), x: x, dy: dy}
+	g.ocPad = ceilDiv(s.OC, g.kern.lanes) * g.kern.lanes
 	g.rowGroups, g.colGroups = ceilDiv(s.C, weightsGroupChannels), ceilDiv(s.OC, weightsGroupChannels)
 	g.slices = min(ceilDiv(weightsMinTasks, g.rowGroups*g.colGroups), max(s.OutH()*s.OutW()*s.N/weightsSliceRows, 1), s.OutH())
-	perPixel := s.N * (ceilDiv(s.C, g.rowGroups) + ceilDiv(s.OC, g.colGroups))
-	g.columns = min(s.OutW(), max(weightsPieceElements/perPixel, 1))
-	g.lines = max(weightsPieceElements/(perPixel*g.columns), 1)
+	g.images = min(s.N, weightsImages)
+	g.lines = min(ceilDiv(s.OutH(), g.slices), weightsLines)
+	g.columns = min(s.OutW(), max(maxRun/(g.images*g.lines), 1))
 	g.sums = takeScratch[float32](g.slices * g.sumsLen())
 	return g
 }
 
 func (g *weightsProduct) sumsLen() int { return g.s.KH * g.s.KW * g.s.C * g.ocPad }
 
-func (g *weightsProduct) drop() {
-	g.sums.drop()
-	if g.packedDy != nil {
-		g.packedDy.drop()
-	}
-}
-
-// padOutput fills up the channels of dy to whole vectors, for micro-kernels
-// that cannot mask.
-func (g *weightsProduct) padOutput() {
-	lanes := g.kern.lanes
-	g.ocPad = ceilDiv(g.s.OC, lanes) * lanes
-	rows := g.s.OutH() * g.s.OutW() * g.s.N
-	g.packedDy = takeScratch[float32](rows * g.ocPad)
-	padded, from, to := g.packedDy.data, g.s.OC, g.ocPad
-	const block = 256
-	Parallel(ceilDiv(rows, block), func(t int) {
-		for r := t * block; r < min((t+1)*block, rows); r++ {
-			copy(padded[r*to:], g.dy[r*from:(r+1)*from])
-			clear(padded[r*to+from : (r+1)*to])
-		}
-	})
-	g.dy = padded
-}
-
 // task adds up one slice of the lines for one group of input and output channels.
 func (g *weightsProduct) task(t int) {
-	slice := t / (g.rowGroups * g.colGroups)
-	channels, cols := g.group(t % (g.rowGroups * g.colGroups))
+	slice, group := t/(g.rowGroups*g.colGroups), t%(g.rowGroups*g.colGroups)
+	w := &weightsTask{
+		weightsProduct: g,
+		sums:           g.sums.data[slice*g.sumsLen() : (slice+1)*g.sumsLen()],
+		channels:       split(g.s.C, g.rowGroups, group/g.colGroups),
+		panels:         split(ceilDiv(g.s.OC, g.kern.nr), g.colGroups, group%g.colGroups),
+		aK:             ceilDiv(g.kern.mr, g.kern.lanes) * g.kern.lanes,
+	}
+	w.cut = cutRows(w.channels.len(), g.kern.mr)
+	w.aStep = g.reach(g.lines, g.s.KH, g.s.H) * g.reach(g.columns, g.s.KW, g.s.W) * g.images * w.aK
+	w.bStep = g.lines * g.columns * g.images * g.kern.nr
+	packed := takeScratch[float32](w.cut.tiles*w.aStep + w.panels.len()*w.bStep)
+	defer packed.drop()
+	w.packedX, w.packedDy = packed.data[:w.cut.tiles*w.aStep], packed.data[w.cut.tiles*w.aStep:]
+	w.clear()
 	lines := split(g.s.OutH(), g.slices, slice)
-	sums := g.sums.data[slice*g.sumsLen() : (slice+1)*g.sumsLen()]
-	var taps []brgemmTap
-	written := make([]bool, g.s.KH*g.s.KW)
-	for from := lines.from; from < lines.to; from += g.lines {
-		for column := 0; column < g.s.OutW(); column += g.columns {
-			piece := outputPiece{span{from, min(from+g.lines, lines.to)}, span{column, min(column+g.columns, g.s.OutW())}}
-			for kh := range g.s.KH {
-				for kw := range g.s.KW {
-					taps = g.piece(sums, taps[:0], piece, kh, kw, channels, cols, written)
-				}
+	for _, l := range lines.cut(g.lines) {
+		for _, c := range (span{0, g.s.OutW()}).cut(g.columns) {
+			for _, i := range (span{0, g.s.N}).cut(g.images) {
+				w.box(outputBox{l, c, i})
 			}
 		}
 	}
-	for tap, w := range written {
-		if !w {
-			g.clear(sums, tap, channels, cols)
+}
+
+// reach is how many positions of the input n neighbouring outputs read at most.
+func (g *weightsProduct) reach(n, kernel, size int) int {
+	return min((n-1)*g.s.Stride+kernel, size)
+}
+
+// weightsTask is a weightsProduct for some channels and lines.
+type weightsTask struct {
+	*weightsProduct
+	sums             []float32 // [KH*KW][C][ocPad]
+	channels, panels span
+	cut              rowCut // of the channels
+
+	// Packed x is [tile][row][aK], packed dy [panel][row][nr]; a row is an image of
+	// a pixel of the box. Tiles and panels begin aStep and bStep apart.
+	packedX, packedDy []float32
+	aK, aStep, bStep  int
+
+	taps []brgemmTap
+	args brgemmArgs
+}
+
+// outputBox is a box of the output.
+type outputBox struct{ lines, columns, images span }
+
+// box adds what one box of the output gives to all taps.
+func (w *weightsTask) box(box outputBox) {
+	inLines, inColumns := w.input(box.lines, w.s.KH, w.s.H), w.input(box.columns, w.s.KW, w.s.W)
+	if inLines.len() <= 0 || inColumns.len() <= 0 {
+		return // all padding
+	}
+	w.packX(inLines, inColumns, box.images)
+	w.packDy(box)
+	for p := range w.panels.len() {
+		for _, lines := range box.lines.cut(max(maxRun/(box.columns.len()*box.images.len()), 1)) {
+			for tap := range w.s.KH * w.s.KW {
+				w.product(box, lines, inLines, inColumns, p, tap)
+			}
 		}
 	}
 }
 
-// group returns the input channels and the panels of output channels of group t.
-func (g *weightsProduct) group(t int) (channels, panels span) {
-	return split(g.s.C, g.rowGroups, t/g.colGroups), split(ceilDiv(g.s.OC, g.kern.nr), g.colGroups, t%g.colGroups)
+// input returns the positions of the input that outputs of one side read.
+func (w *weightsTask) input(outputs span, kernel, size int) span {
+	from := outputs.from*w.s.Stride - w.s.Padding
+	return span{max(from, 0), min((outputs.to-1)*w.s.Stride-w.s.Padding+kernel, size)}
 }
 
-// outputPiece is a rectangle of output pixels.
-type outputPiece struct{ lines, columns span }
-
-// piece adds the pixels of one piece for one tap. A term of the batch is a run of
-// pixels whose rows lie side by side in x and in dy.
-func (g *weightsProduct) piece(sums []float32, taps []brgemmTap, piece outputPiece, kh, kw int, channels, cols span, written []bool) []brgemmTap {
-	s := &g.s
-	from, to := validRange(s.OutW(), s.W, kw, s.Stride, s.Padding)
-	from, to = max(from, piece.columns.from), min(to, piece.columns.to)
-	if from >= to {
-		return taps
-	}
-	args := brgemmArgs{k: (to - from) * s.N, aK: s.C * 4, bK: g.ocPad * 4, cRow: g.ocPad * 4}
-	runs, runStep := 1, 0
-	if s.Stride > 1 {
-		// Pixels are apart in x: the images of a pixel are a term, or for a
-		// single image the pixels of the line, a stride apart.
-		if s.N == 1 {
-			args.aK *= s.Stride
-		} else {
-			args.k, runs, runStep = s.N, to-from, 1
-		}
-	}
-	for oh := piece.lines.from; oh < piece.lines.to; oh++ {
-		ih := oh*s.Stride - s.Padding + kh
-		if ih < 0 || ih >= s.H {
-			continue
-		}
-		for i := range runs {
-			ow := from + i*runStep
-			iw := ow*s.Stride - s.Padding + kw
-			taps = append(taps, brgemmTap{
-				a: (ih*s.W + iw) * s.N * s.C * 4,
-				b: (oh*s.OutW() + ow) * s.N * g.ocPad * 4,
+func (w *weightsTask) packX(lines, columns, images span) {
+	s := &w.s
+	for h := lines.from; h < lines.to; h++ {
+		for c := columns.from; c < columns.to; c++ {
+			// With a stride above the kernel size some positions are read by no tap.
+			if (h+s.Padding)%s.Stride >= s.KH || (c+s.Padding)%s.Stride >= s.KW {
+				continue
+			}
+			row := w.packedRow(h-lines.from, c-columns.from, columns.len()) * images.len()
+			x := w.x[((h*s.W+c)*s.N+images.from)*s.C+w.channels.from:]
+			w.cut.each(span{0, w.cut.tiles}, func(t, tiles, m int) {
+				packTiles(w.packedX[t*w.aStep+row*w.aK:], w.aK, w.aStep, x[w.cut.start(t):], s.C, m, images.len(), m, tiles)
 			})
 		}
 	}
-	if len(taps) == 0 {
-		return taps
-	}
-	tap := kh*s.KW + kw
-	if written[tap] {
-		args.accumulate = 1
-	}
-	written[tap] = true
-	g.product(sums[tap*s.C*g.ocPad:], taps, channels, cols, args)
-	return taps
 }
 
-// product runs the micro-kernels over all terms, no more at a time than one call
-// may take.
-func (g *weightsProduct) product(sums []float32, taps []brgemmTap, channels, cols span, args brgemmArgs) {
-	most := max(1, maxCallFlops/(2*g.kern.mr*g.kern.nr*args.k))
-	for at := 0; at < len(taps); at += most {
-		now := taps[at:min(at+most, len(taps))]
-		args.taps, args.numTaps = &now[0], len(now)
-		for p := cols.from; p < cols.to; p++ {
-			col := p * g.kern.nr
-			args.a, args.b, args.c = unsafe.Pointer(&g.x[channels.from]), unsafe.Pointer(&g.dy[col]), unsafe.Pointer(&sums[channels.from*g.ocPad+col])
-			g.kern.run(true, 4, channels.to-channels.from, min(g.kern.nr, g.ocPad-col), &args)
+// packedRow is where the images of a pixel of x begin, among columns pixels a
+// line: a stride apart, the pixels that neighbouring outputs read lie side by side.
+func (w *weightsTask) packedRow(line, column, columns int) int {
+	phase := column % w.s.Stride
+	return line*columns + column/w.s.Stride + phase*(columns/w.s.Stride) + min(phase, columns%w.s.Stride)
+}
+
+func (w *weightsTask) packDy(box outputBox) {
+	nr, oc := w.kern.nr, w.s.OC
+	first := w.panels.from * nr
+	whole, rest := (min(w.panels.to*nr, oc)-first)/nr, (min(w.panels.to*nr, oc)-first)%nr
+	row := 0
+	for h := box.lines.from; h < box.lines.to; h++ {
+		for c := box.columns.from; c < box.columns.to; c++ {
+			dy := w.dy[((h*w.s.OutW()+c)*w.s.N+box.images.from)*oc+first:]
+			packTiles(w.packedDy[row*nr:], nr, w.bStep, dy, oc, nr, box.images.len(), nr, whole)
+			if rest > 0 {
+				packTiles(w.packedDy[whole*w.bStep+row*nr:], nr, 0, dy[whole*nr:], oc, 0, box.images.len(), rest, 1)
+			}
+			row += box.images.len()
 		}
-		args.accumulate = 1
 	}
 }
 
-func (g *weightsProduct) clear(sums []float32, tap int, channels, cols span) {
-	from, to := cols.from*g.kern.nr, min(cols.to*g.kern.nr, g.ocPad)
-	for c := channels.from; c < channels.to; c++ {
-		row := (tap*g.s.C + c) * g.ocPad
-		clear(sums[row+from : row+to])
+// product adds some lines of a box for one panel and tap. A term of the batch is a
+// run of pixels that lie side by side in packed x and dy.
+func (w *weightsTask) product(box outputBox, lines, inLines, inColumns span, panel, tap int) {
+	s, images := &w.s, box.images.len()
+	kh, kw := tap/s.KW, tap%s.KW
+	from, to := validRange(s.OutW(), s.W, kw, s.Stride, s.Padding)
+	from, to = max(from, box.columns.from), min(to, box.columns.to)
+	if from >= to {
+		return
+	}
+	w.taps = w.taps[:0]
+	inColumn := from*s.Stride - s.Padding + kw - inColumns.from
+	for h := lines.from; h < lines.to; h++ {
+		in := h*s.Stride - s.Padding + kh
+		if in < 0 || in >= s.H {
+			continue
+		}
+		w.taps = append(w.taps, brgemmTap{
+			a: w.packedRow(in-inLines.from, inColumn, inColumns.len()) * images * w.aK * 4,
+			b: ((h-box.lines.from)*box.columns.len() + from - box.columns.from) * images * w.kern.nr * 4,
+		})
+	}
+	if len(w.taps) == 0 {
+		return
+	}
+	col := (w.panels.from + panel) * w.kern.nr
+	args := &w.args
+	*args = brgemmArgs{k: (to - from) * images, aK: w.aK * 4, bK: w.kern.nr * 4, cRow: w.ocPad * 4, accumulate: 1, taps: &w.taps[0], numTaps: len(w.taps)}
+	w.cut.each(span{0, w.cut.tiles}, func(t, tiles, m int) {
+		args.a, args.b = unsafe.Pointer(&w.packedX[t*w.aStep]), unsafe.Pointer(&w.packedDy[panel*w.bStep])
+		args.c = unsafe.Pointer(&w.sums[(tap*s.C+w.channels.from+w.cut.start(t))*w.ocPad+col])
+		w.kern.tiles(true, 4, m, tiles, min(w.kern.nr, w.ocPad-col), w.aStep*4, args)
+	})
+}
+
+// clear sets the sums of the task to zero.
+func (w *weightsTask) clear() {
+	from, to := w.panels.from*w.kern.nr, min(w.panels.to*w.kern.nr, w.ocPad)
+	for tap := range w.s.KH * w.s.KW {
+		for c := w.channels.from; c < w.channels.to; c++ {
+			row := (tap*w.s.C + c) * w.ocPad
+			clear(w.sums[row+from : row+to])
+		}
 	}
 }
 
@@ -204,11 +238,23 @@ func validRange(out, in, k, stride, padding int) (from, to int) {
 	return from, to
 }
 
-// store adds up the slices in order and turns [KH*KW][C][OC] into
-// [OC][C][KH*KW].
+// sumSlices adds the sums of all slices to those of the first, in order.
+func (g *weightsProduct) sumSlices() {
+	const block = 1 << 12
+	n := g.sumsLen()
+	Parallel(ceilDiv(n, block), func(t int) {
+		b := blockSpan(block, n, t)
+		first := vectorStream{data: g.sums.data[b.from:b.to]}
+		for i := 1; i < g.slices; i++ {
+			vecAdd.call(1, b.len(), 0, nil, []vectorStream{first, {data: g.sums.data[i*n+b.from:]}, first})
+		}
+	})
+}
+
+// store turns the sums [KH*KW][C][OC] into [OC][C][KH*KW].
 func (g *weightsProduct) store(dw []float32, accumulate bool) {
 	s := &g.s
-	taps, n := s.KH*s.KW, g.sumsLen()
+	taps := s.KH * s.KW
 	const block = 16 // channels both ways: sums[:, block, block] stays in the first-level cache
 	cBlocks, ocBlocks := ceilDiv(s.C, block), ceilDiv(s.OC, block)
 	Parallel(cBlocks*ocBlocks, func(b int) {
@@ -222,11 +268,6 @@ func (g *weightsProduct) store(dw []float32, accumulate bool) {
 				row := rows.data[(c*taps+t)*block : (c*taps+t)*block+outputs.len()]
 				at := (t*s.C+channels.from+c)*g.ocPad + outputs.from
 				copy(row, g.sums.data[at:])
-				for i := 1; i < g.slices; i++ {
-					for j, v := range g.sums.data[i*n+at : i*n+at+len(row)] {
-						row[j] += v
-					}
-				}
 			}
 		}
 		length := channels.len() * taps

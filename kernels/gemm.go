@@ -2,14 +2,15 @@ package kernels
 
 import (
 	"fmt"
+	"iter"
 	"unsafe"
 )
 
 // Gemm computes C = op(A)*op(B), or C += op(A)*op(B) with accumulate, for
 // row-major matrices with the given row strides. op(A) is m x k and op(B) k x n:
 // with transA, A is stored k x m, with transB, B is stored n x k. Without
-// accumulate C may hold anything, NaN included. Every element is summed in the
-// order of k.
+// accumulate C may hold anything, NaN included. Every element is the sum, in order,
+// of sums over maxRun terms.
 func Gemm(transA, transB bool, m, n, k int, a []float32, lda int, b []float32, ldb int, accumulate bool, c []float32, ldc int) {
 	gemm("Gemm", transA, transB, m, n, k, a, lda, b, ldb, accumulate, c, ldc)
 }
@@ -19,11 +20,10 @@ func GemmFloat64(transA, transB bool, m, n, k int, a []float64, lda int, b []flo
 	gemm("GemmFloat64", transA, transB, m, n, k, a, lda, b, ldb, accumulate, c, ldc)
 }
 
-// A block of A, gemmBlockRows rows by gemmBlockK bytes of k, stays in the
-// second-level cache while panels of B pass by.
+// A block of A, gemmBlockRows rows by maxRun of k, stays in the second-level cache
+// while panels of B pass by.
 const (
 	gemmBlockRows = 128
-	gemmBlockK    = 2048
 	gemmMinTasks  = 32
 	gemmMinFlops  = 1 << 16 // below this one thread is faster
 )
@@ -186,8 +186,8 @@ func (g *matrixProduct[T]) compute(m, n int) {
 func (g *matrixProduct[T]) blocks(tiles, panels span, n int) {
 	elem, nr := elemSize[T](), g.kern.nr
 	args := brgemmArgs{aRow: g.aStep * elem, aK: g.aK * elem, bK: g.bK * elem, cRow: g.ldc * elem, numTaps: 1, taps: new(brgemmTap)}
-	for k0 := 0; k0 < g.k; k0 += gemmBlockK / elem {
-		args.k = min(gemmBlockK/elem, g.k-k0)
+	for k0 := 0; k0 < g.k; k0 += maxRun {
+		args.k = min(maxRun, g.k-k0)
 		if k0 > 0 || g.accumulate {
 			args.accumulate = 1
 		}
@@ -221,6 +221,18 @@ func (g *matrixProduct[T]) drop() {
 type span struct{ from, to int }
 
 func (s span) len() int { return s.to - s.from }
+
+// cut visits s in spans of at most n.
+func (s span) cut(n int) iter.Seq2[int, span] {
+	return func(yield func(int, span) bool) {
+		for i := 0; s.from < s.to; i++ {
+			if !yield(i, span{s.from, min(s.from+n, s.to)}) {
+				return
+			}
+			s.from += n
+		}
+	}
+}
 
 // split cuts n into parts whose lengths differ by one at most and returns part i.
 func split(n, parts, i int) span { return span{n * i / parts, n * (i + 1) / parts} }

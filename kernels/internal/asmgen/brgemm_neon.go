@@ -19,20 +19,9 @@ func emitNEON(a *assembly, s isa, f form, m, nv int, _ bool) {
 		a.op("MOVD R11, %d(R0)", pair[1])
 	}
 	a.label("tile")
-	a.op("MOVD %d(R0), R9", argCNow)
-	a.op("MOVD %d(R0), R10", argCRow)
-	a.op("MOVD %d(R0), R11", argAccumulate)
-	a.op("CBNZ R11, load")
 	for i := range m * nv {
 		a.op("VEOR V%d.B16, V%d.B16, V%d.B16", i, i, i)
 	}
-	a.op("B loaded")
-	a.label("load")
-	for i := range m {
-		a.op("VLD1 (R9), %s", neonList(i*nv, nv, t))
-		a.op("ADD R10, R9")
-	}
-	a.label("loaded")
 	a.op("MOVD %d(R0), R1", argTaps)
 	a.op("MOVD %d(R0), R2", argNumTaps)
 	a.op("MOVD %d(R0), R4", argBK)
@@ -75,6 +64,18 @@ func emitNEON(a *assembly, s isa, f form, m, nv int, _ bool) {
 	a.op("SUBS $1, R2")
 	a.op("BNE tap")
 	a.op("MOVD %d(R0), R9", argCNow)
+	a.op("MOVD %d(R0), R10", argCRow)
+	a.op("MOVD %d(R0), R11", argAccumulate)
+	a.op("CBZ R11, store")
+	for i := range m {
+		a.op("VLD1 (R9), %s", neonList(24, nv, t))
+		a.op("ADD R10, R9")
+		for j := range nv {
+			neonAdd(a, s, i*nv+j, i*nv+j, 24+j)
+		}
+	}
+	a.op("MOVD %d(R0), R9", argCNow)
+	a.label("store")
 	for i := range m {
 		a.op("VST1 %s, (R9)", neonList(i*nv, nv, t))
 		a.op("ADD R10, R9")
@@ -102,4 +103,14 @@ func neonList(first, n int, t string) string {
 		list += fmt.Sprintf("V%d.%s", first+i, t)
 	}
 	return "[" + list + "]"
+}
+
+// neonAdd sets register d to the sum of registers n and m, which Go's assembler
+// has no instruction for.
+func neonAdd(a *assembly, s isa, d, n, m int) {
+	code, t := 0x4E20D400, "4s"
+	if s.bits == 64 {
+		code, t = 0x4E60D400, "2d"
+	}
+	a.op("WORD $0x%08X // fadd v%d.%s, v%d.%s, v%d.%s", code|m<<16|n<<5|d, d, t, n, t, m, t)
 }

@@ -25,6 +25,7 @@ type amd64Vectors struct {
 	broadcast int
 	load      func(addr string, vector, reg int, masked bool) string
 	store     func(addr string, vector, reg int) string
+	add       func(addr string, vector, reg, scratch int) []string // reg += memory
 	zero      func(reg int) string
 }
 
@@ -36,6 +37,9 @@ func emitAVX512(a *assembly, s isa, f form, m, nv int, _ bool) {
 		},
 		store: func(addr string, vector, reg int) string {
 			return fmt.Sprintf("VMOVUP%s Z%d, K%d, %s", suffix(s), reg, vector+1, addr)
+		},
+		add: func(addr string, vector, reg, _ int) []string {
+			return []string{fmt.Sprintf("VADDP%s %s, Z%d, K%d, Z%d", suffix(s), addr, reg, vector+1, reg)}
 		},
 		zero: func(reg int) string { return fmt.Sprintf("VPXORQ Z%d, Z%d, Z%d", reg, reg, reg) },
 	}
@@ -63,6 +67,15 @@ func emitAVX2(a *assembly, s isa, f form, m, nv int, tail bool) {
 			}
 			return fmt.Sprintf("VMOVUP%s Y%d, %s", suffix(s), reg, addr)
 		},
+		add: func(addr string, vector, reg, scratch int) []string {
+			if tail && vector == nv-1 {
+				return []string{
+					fmt.Sprintf("VMASKMOVP%s %s, Y15, Y%d", suffix(s), addr, scratch),
+					fmt.Sprintf("VADDP%s Y%d, Y%d, Y%d", suffix(s), scratch, reg, reg),
+				}
+			}
+			return []string{fmt.Sprintf("VADDP%s %s, Y%d, Y%d", suffix(s), addr, reg, reg)}
+		},
 		zero: func(reg int) string { return fmt.Sprintf("VXORPS Y%d, Y%d, Y%d", reg, reg, reg) },
 	}
 	a.op("MOVQ args+0(FP), DI")
@@ -85,7 +98,9 @@ func suffix(s isa) string {
 func emitAMD64(a *assembly, s isa, f form, m, nv int, v amd64Vectors) {
 	start(a, "AX")
 	a.label("tile")
-	loadC(a, m, nv, v)
+	for i := range m * nv {
+		a.op("%s", v.zero(i))
+	}
 	if f == rowForm {
 		a.op("MOVQ %d(DI), R10", argARow)
 		a.op("LEAQ (R10)(R10*2), R11")
@@ -184,31 +199,24 @@ func rankOne(a *assembly, s isa, f form, m, nv, u int, v amd64Vectors) {
 	}
 }
 
-// loadC starts the accumulators from C, or from zero.
-func loadC(a *assembly, m, nv int, v amd64Vectors) {
-	a.op("MOVQ %d(DI), AX", argCNow)
-	a.op("MOVQ %d(DI), DX", argCRow)
-	a.op("CMPQ %d(DI), $0", argAccumulate)
-	a.op("JNE load")
-	for i := range m * nv {
-		a.op("%s", v.zero(i))
-	}
-	a.op("JMP loaded")
-	a.label("load")
-	eachC(a, m, nv, v, func(addr string, i, j int) string { return v.load(addr, j, i*nv+j, true) })
-	a.label("loaded")
-}
-
+// storeC writes the accumulators to C, or adds them.
 func storeC(a *assembly, m, nv int, v amd64Vectors) {
 	a.op("MOVQ %d(DI), AX", argCNow)
 	a.op("MOVQ %d(DI), DX", argCRow)
-	eachC(a, m, nv, v, func(addr string, i, j int) string { return v.store(addr, j, i*nv+j) })
+	a.op("CMPQ %d(DI), $0", argAccumulate)
+	a.op("JE store")
+	eachC(a, m, nv, v, func(addr string, i, j int) []string { return v.add(addr, j, i*nv+j, v.firstB) })
+	a.op("MOVQ %d(DI), AX", argCNow)
+	a.label("store")
+	eachC(a, m, nv, v, func(addr string, i, j int) []string { return []string{v.store(addr, j, i*nv+j)} })
 }
 
-func eachC(a *assembly, m, nv int, v amd64Vectors, instruction func(addr string, i, j int) string) {
+func eachC(a *assembly, m, nv int, v amd64Vectors, instructions func(addr string, i, j int) []string) {
 	for i := range m {
 		for j := range nv {
-			a.op("%s", instruction(fmt.Sprintf("%d(AX)", v.bytes*j), i, j))
+			for _, in := range instructions(fmt.Sprintf("%d(AX)", v.bytes*j), i, j) {
+				a.op("%s", in)
+			}
 		}
 		if i < m-1 {
 			a.op("ADDQ DX, AX")
