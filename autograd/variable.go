@@ -92,12 +92,13 @@ func (v *Variable) Retain() {
 	}
 }
 
-// packedWeights is an immutable copy of convolution weights in the order the
-// kernels of one level want.
+// packedWeights is an immutable copy of convolution weights in the form the
+// kernels of one level and algorithm want.
 type packedWeights struct {
-	version uint64
-	level   kernels.Level
-	data    []float32
+	version   uint64
+	level     kernels.Level
+	algorithm kernels.ConvAlgorithm
+	data      []float32
 }
 
 // packWeights returns the weights w packed for direction d. A parameter keeps
@@ -105,19 +106,19 @@ type packedWeights struct {
 // use; keep tells whether to make such a copy if there is none. Otherwise the
 // copy is temporary: the caller puts it back to pool when it is not nil.
 func packWeights(w *Variable, s kernels.Conv2dShape, d kernels.ConvDirection, keep bool, pool *tensor.Pool) (packed []float32, temporary *tensor.Tensor) {
-	level := kernels.CurrentLevel()
+	level, algorithm := kernels.CurrentLevel(), s.Algorithm(d)
 	var version uint64
 	if w.param != nil {
 		// The version is read before the value: a copy made while the value
 		// changes is never taken for one of the new version.
 		version = w.param.version.Load()
-		if p := w.param.packed[d].Load(); p != nil && p.version == version && p.level == level {
+		if p := w.param.packed[d].Load(); p != nil && p.version == version && p.level == level && p.algorithm == algorithm {
 			return p.data, nil
 		}
 	}
 	n := kernels.PackedConv2dLen(s, d)
 	if w.param != nil && keep {
-		p := &packedWeights{version: version, level: level, data: make([]float32, n)}
+		p := &packedWeights{version: version, level: level, algorithm: algorithm, data: make([]float32, n)}
 		kernels.PackConv2d(p.data, w.Value.Float32s(), s, d)
 		w.param.packed[d].Store(p)
 		return p.data, nil

@@ -75,13 +75,19 @@ type sliceLength struct {
 	got, want int
 }
 
-// ConvDirection says for what weights are packed.
+// ConvDirection is one of the three products of a convolution. Weights are packed
+// for the first two.
 type ConvDirection int
 
 const (
-	ConvForward      ConvDirection = iota // y from x
-	ConvBackwardData                      // dx from dy
+	ConvForward         ConvDirection = iota // y from x
+	ConvBackwardData                         // dx from dy
+	ConvBackwardWeights                      // dw from x and dy
 )
+
+func (d ConvDirection) String() string {
+	return [...]string{"forward", "backward data", "backward weights"}[d]
+}
 
 // depth and width are the inner dimension and the columns of the products of
 // direction d.
@@ -93,18 +99,39 @@ func (d ConvDirection) depthWidth(s Conv2dShape) (depth, width int) {
 }
 
 // PackedConv2dLen returns how many elements the packed weights of a convolution
-// take. It depends on C, OC, KH, KW and the current level only.
+// take. It depends on C, OC, KH, KW, the current level and s.Algorithm(d) only.
 func PackedConv2dLen(s Conv2dShape, d ConvDirection) int {
-	depth, width := d.depthWidth(s)
-	nr := brgemmOf[float32]().nr
-	return (width + nr - 1) / nr * nr * depth * s.KH * s.KW
+	if s.Algorithm(d) == ConvWinograd {
+		return directPackedLen(s, d) / (s.KH * s.KW) * winogradPoints
+	}
+	return directPackedLen(s, d)
 }
 
-// PackConv2d copies weights [OC,C,KH,KW] into the order in which the
-// micro-kernels of the current level read them for direction d: panels of nr
-// columns, [panel][kh][kw][depth][nr], the last one filled up with zeros.
+func directPackedLen(s Conv2dShape, d ConvDirection) int {
+	depth, width := d.depthWidth(s)
+	nr := brgemmOf[float32]().nr
+	return ceilDiv(width, nr) * nr * depth * s.KH * s.KW
+}
+
+// PackConv2d brings weights [OC,C,KH,KW] into the form in which the micro-kernels
+// of the current level read them for direction d and s.Algorithm(d).
 func PackConv2d(dst, w []float32, s Conv2dShape, d ConvDirection) {
 	checkConv2d("PackConv2d", s, sliceLength{"w", len(w), s.weightLen()}, sliceLength{"dst", len(dst), PackedConv2dLen(s, d)})
+	if s.Algorithm(d) != ConvWinograd {
+		packDirect(dst, w, s, d)
+		return
+	}
+	direct := takeScratch[float32](directPackedLen(s, d))
+	defer direct.drop()
+	packDirect(direct.data, w, s, d)
+	depth, width := d.depthWidth(s)
+	nr := brgemmOf[float32]().nr
+	winogradPanels(dst, direct.data, depth, ceilDiv(width, nr), nr, d)
+}
+
+// packDirect copies weights into panels of nr columns,
+// [panel][kh][kw][depth][nr], the last one filled up with zeros.
+func packDirect(dst, w []float32, s Conv2dShape, d ConvDirection) {
 	nr, taps := brgemmOf[float32]().nr, s.KH*s.KW
 	depth, width := d.depthWidth(s)
 	const block = 16 // of the depth: what a task turns stays in the first-level cache

@@ -23,11 +23,19 @@ func Conv2dBackwardData(dx, dy, packed []float32, s Conv2dShape, accumulate bool
 	convProduct(dx, dy, packed, nil, s, ConvBackwardData, accumulate)
 }
 
-// convProduct runs a plan: c is the result, a the operand.
+// convProduct computes the result c from the operand a.
 func convProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection, accumulate bool) {
-	if len(c) == 0 {
-		return
+	switch {
+	case len(c) == 0:
+	case s.Algorithm(d) == ConvWinograd:
+		winogradProduct(c, a, packed, bias, s, d, accumulate)
+	default:
+		directProduct(c, a, packed, bias, s, d, accumulate)
 	}
+}
+
+// directProduct runs a plan.
+func directProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection, accumulate bool) {
 	kern := brgemmOf[float32]()
 	depth, width := d.depthWidth(s)
 	plan := planConv2d(s, d, kern.nr)

@@ -20,11 +20,15 @@ func Conv2dBackwardWeights(dw, x, dy []float32, s Conv2dShape, accumulate bool) 
 		}
 		return
 	}
+	if s.Algorithm(ConvBackwardWeights) == ConvWinograd {
+		winogradBackwardWeights(dw, x, dy, s, accumulate)
+		return
+	}
 	g := newWeightsProduct(s, x, dy)
 	defer g.sums.drop()
 	Parallel(g.slices*g.rowGroups*g.colGroups, g.task)
 	g.sumSlices()
-	g.store(dw, accumulate)
+	storeWeights(dw, g.sums.data, s, g.ocPad, accumulate)
 }
 
 // weightsProduct is one backward-weights computation.
@@ -251,9 +255,8 @@ func (g *weightsProduct) sumSlices() {
 	})
 }
 
-// store turns the sums [KH*KW][C][OC] into [OC][C][KH*KW].
-func (g *weightsProduct) store(dw []float32, accumulate bool) {
-	s := &g.s
+// storeWeights turns sums [KH*KW][C][ocPad] into [OC][C][KH*KW].
+func storeWeights(dw, sums []float32, s Conv2dShape, ocPad int, accumulate bool) {
 	taps := s.KH * s.KW
 	const block = 16 // channels both ways: sums[:, block, block] stays in the first-level cache
 	cBlocks, ocBlocks := ceilDiv(s.C, block), ceilDiv(s.OC, block)
@@ -266,8 +269,7 @@ func (g *weightsProduct) store(dw []float32, accumulate bool) {
 		for c := range channels.len() {
 			for t := range taps {
 				row := rows.data[(c*taps+t)*block : (c*taps+t)*block+outputs.len()]
-				at := (t*s.C+channels.from+c)*g.ocPad + outputs.from
-				copy(row, g.sums.data[at:])
+				copy(row, sums[(t*s.C+channels.from+c)*ocPad+outputs.from:])
 			}
 		}
 		length := channels.len() * taps

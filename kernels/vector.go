@@ -14,8 +14,9 @@ const (
 // vectorArgs is what a vector kernel works on: rows of cols elements in several
 // streams. Stream i starts at streams[i]; its rows lie strides[i] bytes apart,
 // so a stride of 0 repeats a row: per-channel parameters, or sums over rows. Some
-// streams hold one scalar per row. The assembly reads this struct by offsets and
-// may count rows down to 0.
+// streams hold one scalar per row. A bundle of streams a step apart is the last;
+// the step is the last of strides. The assembly reads this struct by offsets and may
+// count rows down to 0.
 type vectorArgs struct {
 	rows, cols int // at least 1
 	index      int // of the first element, for kernels that want to know
@@ -41,6 +42,7 @@ type vectorStream struct {
 	data   []float32
 	stride int // in elements; 0: the same for every row
 	block  int // elements from one block of rows to the next, for what each block has of its own
+	step   int // elements from one stream of a bundle to the next; the first stands for all
 }
 
 // matrix is a stream of rows of c elements, parameters one of the same c elements
@@ -61,6 +63,9 @@ func (k *vectorKernel) call(rows, cols, index int, scalars []float32, streams []
 	copy(args.scalars[:], scalars)
 	for i, s := range streams {
 		args.streams[i], args.strides[i] = unsafe.Pointer(unsafe.SliceData(s.data)), 4*s.stride
+		if s.step != 0 {
+			args.strides[maxVectorStreams-1] = 4 * s.step
+		}
 	}
 	level := CurrentLevel()
 	switch level {

@@ -3584,6 +3584,838 @@ next:
 	BNE row
 	RET
 
+// func vectorWinogradInputNEON(args *vectorArgs)
+TEXT ·vectorWinogradInputNEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), R0
+	ADD $32, R0, R11
+	VLD1R (R11), [V0.S4]
+	ADD $36, R0, R11
+	VLD1R (R11), [V1.S4]
+	ADD $40, R0, R11
+	VLD1R (R11), [V2.S4]
+	ADD $44, R0, R11
+	VLD1R (R11), [V3.S4]
+	ADD $48, R0, R11
+	VLD1R (R11), [V4.S4]
+	ADD $52, R0, R11
+	VLD1R (R11), [V5.S4]
+	ADD $56, R0, R11
+	VLD1R (R11), [V6.S4]
+	ADD $60, R0, R11
+	VLD1R (R11), [V7.S4]
+	MOVD 96(R0), R1
+	MOVD 104(R0), R2
+	MOVD 112(R0), R3
+	MOVD 120(R0), R4
+	MOVD 128(R0), R5
+	MOVD 136(R0), R6
+	MOVD 144(R0), R7
+	MOVD 216(R0), R8
+	MOVD 0(R0), R13
+	MOVD 8(R0), R14
+	LSL $2, R14
+row:
+	MOVD 8(R0), R10
+	LSR $2, R10, R9
+	AND $3, R10
+	CBZ R9, tail
+vector:
+	FMOVQ 0(R3), F8
+	FMOVQ 0(R5), F9
+	FMOVQ 0(R1), F10
+	VORR V9.B16, V9.B16, V11.B16
+	VFMLA V1.S4, V8.S4, V11.S4
+	VFMLA V0.S4, V10.S4, V11.S4
+	FMOVQ F11, 0(R7)
+	ADD R8, R7
+	FMOVQ 0(R2), F11
+	FMOVQ 0(R4), F10
+	VORR V9.B16, V9.B16, V12.B16
+	VFMLA V2.S4, V8.S4, V12.S4
+	VORR V10.B16, V10.B16, V13.B16
+	VFMLA V2.S4, V11.S4, V13.S4
+	VORR V12.B16, V12.B16, V14.B16
+	VFMLA V3.S4, V13.S4, V14.S4
+	FMOVQ F14, 0(R7)
+	ADD R8, R7
+	VFMLA V4.S4, V13.S4, V12.S4
+	FMOVQ F12, 0(R7)
+	ADD R8, R7
+	VFMLA V5.S4, V8.S4, V9.S4
+	VORR V10.B16, V10.B16, V8.B16
+	VFMLA V5.S4, V11.S4, V8.S4
+	VORR V9.B16, V9.B16, V12.B16
+	VFMLA V6.S4, V8.S4, V12.S4
+	FMOVQ F12, 0(R7)
+	ADD R8, R7
+	VFMLA V7.S4, V8.S4, V9.S4
+	FMOVQ F9, 0(R7)
+	ADD R8, R7
+	FMOVQ 0(R6), F9
+	VFMLA V1.S4, V10.S4, V9.S4
+	VFMLA V0.S4, V11.S4, V9.S4
+	FMOVQ F9, 0(R7)
+	ADD R8, R7
+	MOVD $6, R11
+	MUL R8, R11, R11
+	SUB R11, R7
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	ADD $16, R4
+	ADD $16, R5
+	ADD $16, R6
+	ADD $16, R7
+	SUBS $1, R9
+	BNE vector
+tail:
+	CBZ R10, next
+single:
+	FMOVS (R3), F8
+	FMOVS (R5), F9
+	FMOVS (R1), F10
+	VORR V9.B16, V9.B16, V11.B16
+	VFMLA V1.S4, V8.S4, V11.S4
+	VFMLA V0.S4, V10.S4, V11.S4
+	FMOVS F11, (R7)
+	ADD R8, R7
+	FMOVS (R2), F11
+	FMOVS (R4), F10
+	VORR V9.B16, V9.B16, V12.B16
+	VFMLA V2.S4, V8.S4, V12.S4
+	VORR V10.B16, V10.B16, V13.B16
+	VFMLA V2.S4, V11.S4, V13.S4
+	VORR V12.B16, V12.B16, V14.B16
+	VFMLA V3.S4, V13.S4, V14.S4
+	FMOVS F14, (R7)
+	ADD R8, R7
+	VFMLA V4.S4, V13.S4, V12.S4
+	FMOVS F12, (R7)
+	ADD R8, R7
+	VFMLA V5.S4, V8.S4, V9.S4
+	VORR V10.B16, V10.B16, V8.B16
+	VFMLA V5.S4, V11.S4, V8.S4
+	VORR V9.B16, V9.B16, V12.B16
+	VFMLA V6.S4, V8.S4, V12.S4
+	FMOVS F12, (R7)
+	ADD R8, R7
+	VFMLA V7.S4, V8.S4, V9.S4
+	FMOVS F9, (R7)
+	ADD R8, R7
+	FMOVS (R6), F9
+	VFMLA V1.S4, V10.S4, V9.S4
+	VFMLA V0.S4, V11.S4, V9.S4
+	FMOVS F9, (R7)
+	ADD R8, R7
+	MOVD $6, R11
+	MUL R8, R11, R11
+	SUB R11, R7
+	ADD $4, R1
+	ADD $4, R2
+	ADD $4, R3
+	ADD $4, R4
+	ADD $4, R5
+	ADD $4, R6
+	ADD $4, R7
+	SUBS $1, R10
+	BNE single
+next:
+	MOVD 160(R0), R11
+	ADD R11, R1
+	SUB R14, R1
+	MOVD 168(R0), R11
+	ADD R11, R2
+	SUB R14, R2
+	MOVD 176(R0), R11
+	ADD R11, R3
+	SUB R14, R3
+	MOVD 184(R0), R11
+	ADD R11, R4
+	SUB R14, R4
+	MOVD 192(R0), R11
+	ADD R11, R5
+	SUB R14, R5
+	MOVD 200(R0), R11
+	ADD R11, R6
+	SUB R14, R6
+	MOVD 208(R0), R11
+	ADD R11, R7
+	SUB R14, R7
+	SUBS $1, R13
+	BNE row
+	RET
+
+// func vectorWinogradOutputNEON(args *vectorArgs)
+TEXT ·vectorWinogradOutputNEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), R0
+	ADD $32, R0, R11
+	VLD1R (R11), [V0.S4]
+	ADD $36, R0, R11
+	VLD1R (R11), [V1.S4]
+	ADD $40, R0, R11
+	VLD1R (R11), [V2.S4]
+	ADD $44, R0, R11
+	VLD1R (R11), [V3.S4]
+	ADD $48, R0, R11
+	VLD1R (R11), [V4.S4]
+	ADD $52, R0, R11
+	VLD1R (R11), [V5.S4]
+	MOVD 96(R0), R1
+	MOVD 104(R0), R2
+	MOVD 112(R0), R3
+	MOVD 120(R0), R4
+	MOVD 128(R0), R5
+	MOVD 136(R0), R6
+	MOVD 144(R0), R7
+	MOVD 216(R0), R8
+	MOVD 0(R0), R13
+	MOVD 8(R0), R14
+	LSL $2, R14
+row:
+	MOVD 8(R0), R10
+	LSR $2, R10, R9
+	AND $3, R10
+	CBZ R9, tail
+vector:
+	FMOVQ 0(R2), F6
+	FMOVQ 0(R3), F7
+	FMOVQ 0(R4), F8
+	FMOVQ 0(R5), F9
+	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
+	WORD $0x4EA7D4CB // fsub v11.4s, v6.4s, v7.4s
+	WORD $0x4E29D507 // fadd v7.4s, v8.4s, v9.4s
+	WORD $0x4EA9D506 // fsub v6.4s, v8.4s, v9.4s
+	FMOVQ 0(R1), F9
+	WORD $0x4E27D548 // fadd v8.4s, v10.4s, v7.4s
+	WORD $0x4E28D52C // fadd v12.4s, v9.4s, v8.4s
+	FMOVQ F12, 0(R7)
+	ADD R8, R7
+	WORD $0x6E21DD6C // fmul v12.4s, v11.4s, v1.4s
+	VFMLA V0.S4, V6.S4, V12.S4
+	FMOVQ F12, 0(R7)
+	ADD R8, R7
+	WORD $0x6E23DD4C // fmul v12.4s, v10.4s, v3.4s
+	VFMLA V2.S4, V7.S4, V12.S4
+	FMOVQ F12, 0(R7)
+	ADD R8, R7
+	FMOVQ 0(R6), F12
+	VFMLA V5.S4, V11.S4, V12.S4
+	VFMLA V4.S4, V6.S4, V12.S4
+	FMOVQ F12, 0(R7)
+	ADD R8, R7
+	MOVD $4, R11
+	MUL R8, R11, R11
+	SUB R11, R7
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	ADD $16, R4
+	ADD $16, R5
+	ADD $16, R6
+	ADD $16, R7
+	SUBS $1, R9
+	BNE vector
+tail:
+	CBZ R10, next
+single:
+	FMOVS (R2), F6
+	FMOVS (R3), F7
+	FMOVS (R4), F8
+	FMOVS (R5), F9
+	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
+	WORD $0x4EA7D4CB // fsub v11.4s, v6.4s, v7.4s
+	WORD $0x4E29D507 // fadd v7.4s, v8.4s, v9.4s
+	WORD $0x4EA9D506 // fsub v6.4s, v8.4s, v9.4s
+	FMOVS (R1), F9
+	WORD $0x4E27D548 // fadd v8.4s, v10.4s, v7.4s
+	WORD $0x4E28D52C // fadd v12.4s, v9.4s, v8.4s
+	FMOVS F12, (R7)
+	ADD R8, R7
+	WORD $0x6E21DD6C // fmul v12.4s, v11.4s, v1.4s
+	VFMLA V0.S4, V6.S4, V12.S4
+	FMOVS F12, (R7)
+	ADD R8, R7
+	WORD $0x6E23DD4C // fmul v12.4s, v10.4s, v3.4s
+	VFMLA V2.S4, V7.S4, V12.S4
+	FMOVS F12, (R7)
+	ADD R8, R7
+	FMOVS (R6), F12
+	VFMLA V5.S4, V11.S4, V12.S4
+	VFMLA V4.S4, V6.S4, V12.S4
+	FMOVS F12, (R7)
+	ADD R8, R7
+	MOVD $4, R11
+	MUL R8, R11, R11
+	SUB R11, R7
+	ADD $4, R1
+	ADD $4, R2
+	ADD $4, R3
+	ADD $4, R4
+	ADD $4, R5
+	ADD $4, R6
+	ADD $4, R7
+	SUBS $1, R10
+	BNE single
+next:
+	MOVD 160(R0), R11
+	ADD R11, R1
+	SUB R14, R1
+	MOVD 168(R0), R11
+	ADD R11, R2
+	SUB R14, R2
+	MOVD 176(R0), R11
+	ADD R11, R3
+	SUB R14, R3
+	MOVD 184(R0), R11
+	ADD R11, R4
+	SUB R14, R4
+	MOVD 192(R0), R11
+	ADD R11, R5
+	SUB R14, R5
+	MOVD 200(R0), R11
+	ADD R11, R6
+	SUB R14, R6
+	MOVD 208(R0), R11
+	ADD R11, R7
+	SUB R14, R7
+	SUBS $1, R13
+	BNE row
+	RET
+
+// func vectorWinogradOutputAccumulateNEON(args *vectorArgs)
+TEXT ·vectorWinogradOutputAccumulateNEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), R0
+	ADD $32, R0, R11
+	VLD1R (R11), [V0.S4]
+	ADD $36, R0, R11
+	VLD1R (R11), [V1.S4]
+	ADD $40, R0, R11
+	VLD1R (R11), [V2.S4]
+	ADD $44, R0, R11
+	VLD1R (R11), [V3.S4]
+	ADD $48, R0, R11
+	VLD1R (R11), [V4.S4]
+	ADD $52, R0, R11
+	VLD1R (R11), [V5.S4]
+	MOVD 96(R0), R1
+	MOVD 104(R0), R2
+	MOVD 112(R0), R3
+	MOVD 120(R0), R4
+	MOVD 128(R0), R5
+	MOVD 136(R0), R6
+	MOVD 144(R0), R7
+	MOVD 216(R0), R8
+	MOVD 0(R0), R13
+	MOVD 8(R0), R14
+	LSL $2, R14
+row:
+	MOVD 8(R0), R10
+	LSR $2, R10, R9
+	AND $3, R10
+	CBZ R9, tail
+vector:
+	FMOVQ 0(R2), F6
+	FMOVQ 0(R3), F7
+	FMOVQ 0(R4), F8
+	FMOVQ 0(R5), F9
+	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
+	WORD $0x4EA7D4CB // fsub v11.4s, v6.4s, v7.4s
+	WORD $0x4E29D507 // fadd v7.4s, v8.4s, v9.4s
+	WORD $0x4EA9D506 // fsub v6.4s, v8.4s, v9.4s
+	FMOVQ 0(R1), F9
+	WORD $0x4E27D548 // fadd v8.4s, v10.4s, v7.4s
+	WORD $0x4E28D52C // fadd v12.4s, v9.4s, v8.4s
+	FMOVQ 0(R7), F8
+	WORD $0x4E28D589 // fadd v9.4s, v12.4s, v8.4s
+	FMOVQ F9, 0(R7)
+	ADD R8, R7
+	WORD $0x6E21DD69 // fmul v9.4s, v11.4s, v1.4s
+	VFMLA V0.S4, V6.S4, V9.S4
+	FMOVQ 0(R7), F8
+	WORD $0x4E28D52C // fadd v12.4s, v9.4s, v8.4s
+	FMOVQ F12, 0(R7)
+	ADD R8, R7
+	WORD $0x6E23DD4C // fmul v12.4s, v10.4s, v3.4s
+	VFMLA V2.S4, V7.S4, V12.S4
+	FMOVQ 0(R7), F7
+	WORD $0x4E27D58A // fadd v10.4s, v12.4s, v7.4s
+	FMOVQ F10, 0(R7)
+	ADD R8, R7
+	FMOVQ 0(R6), F10
+	VFMLA V5.S4, V11.S4, V10.S4
+	VFMLA V4.S4, V6.S4, V10.S4
+	FMOVQ 0(R7), F6
+	WORD $0x4E26D54B // fadd v11.4s, v10.4s, v6.4s
+	FMOVQ F11, 0(R7)
+	ADD R8, R7
+	MOVD $4, R11
+	MUL R8, R11, R11
+	SUB R11, R7
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	ADD $16, R4
+	ADD $16, R5
+	ADD $16, R6
+	ADD $16, R7
+	SUBS $1, R9
+	BNE vector
+tail:
+	CBZ R10, next
+single:
+	FMOVS (R2), F6
+	FMOVS (R3), F7
+	FMOVS (R4), F8
+	FMOVS (R5), F9
+	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
+	WORD $0x4EA7D4CB // fsub v11.4s, v6.4s, v7.4s
+	WORD $0x4E29D507 // fadd v7.4s, v8.4s, v9.4s
+	WORD $0x4EA9D506 // fsub v6.4s, v8.4s, v9.4s
+	FMOVS (R1), F9
+	WORD $0x4E27D548 // fadd v8.4s, v10.4s, v7.4s
+	WORD $0x4E28D52C // fadd v12.4s, v9.4s, v8.4s
+	FMOVS (R7), F8
+	WORD $0x4E28D589 // fadd v9.4s, v12.4s, v8.4s
+	FMOVS F9, (R7)
+	ADD R8, R7
+	WORD $0x6E21DD69 // fmul v9.4s, v11.4s, v1.4s
+	VFMLA V0.S4, V6.S4, V9.S4
+	FMOVS (R7), F8
+	WORD $0x4E28D52C // fadd v12.4s, v9.4s, v8.4s
+	FMOVS F12, (R7)
+	ADD R8, R7
+	WORD $0x6E23DD4C // fmul v12.4s, v10.4s, v3.4s
+	VFMLA V2.S4, V7.S4, V12.S4
+	FMOVS (R7), F7
+	WORD $0x4E27D58A // fadd v10.4s, v12.4s, v7.4s
+	FMOVS F10, (R7)
+	ADD R8, R7
+	FMOVS (R6), F10
+	VFMLA V5.S4, V11.S4, V10.S4
+	VFMLA V4.S4, V6.S4, V10.S4
+	FMOVS (R7), F6
+	WORD $0x4E26D54B // fadd v11.4s, v10.4s, v6.4s
+	FMOVS F11, (R7)
+	ADD R8, R7
+	MOVD $4, R11
+	MUL R8, R11, R11
+	SUB R11, R7
+	ADD $4, R1
+	ADD $4, R2
+	ADD $4, R3
+	ADD $4, R4
+	ADD $4, R5
+	ADD $4, R6
+	ADD $4, R7
+	SUBS $1, R10
+	BNE single
+next:
+	MOVD 160(R0), R11
+	ADD R11, R1
+	SUB R14, R1
+	MOVD 168(R0), R11
+	ADD R11, R2
+	SUB R14, R2
+	MOVD 176(R0), R11
+	ADD R11, R3
+	SUB R14, R3
+	MOVD 184(R0), R11
+	ADD R11, R4
+	SUB R14, R4
+	MOVD 192(R0), R11
+	ADD R11, R5
+	SUB R14, R5
+	MOVD 200(R0), R11
+	ADD R11, R6
+	SUB R14, R6
+	MOVD 208(R0), R11
+	ADD R11, R7
+	SUB R14, R7
+	SUBS $1, R13
+	BNE row
+	RET
+
+// func vectorWinogradFilterNEON(args *vectorArgs)
+TEXT ·vectorWinogradFilterNEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), R0
+	ADD $32, R0, R11
+	VLD1R (R11), [V0.S4]
+	ADD $36, R0, R11
+	VLD1R (R11), [V1.S4]
+	ADD $40, R0, R11
+	VLD1R (R11), [V2.S4]
+	ADD $44, R0, R11
+	VLD1R (R11), [V3.S4]
+	ADD $48, R0, R11
+	VLD1R (R11), [V4.S4]
+	ADD $52, R0, R11
+	VLD1R (R11), [V5.S4]
+	ADD $56, R0, R11
+	VLD1R (R11), [V6.S4]
+	MOVD 96(R0), R1
+	MOVD 104(R0), R2
+	MOVD 112(R0), R3
+	MOVD 120(R0), R4
+	MOVD 216(R0), R8
+	MOVD 0(R0), R13
+	MOVD 8(R0), R14
+	LSL $2, R14
+row:
+	MOVD 8(R0), R10
+	LSR $2, R10, R9
+	AND $3, R10
+	CBZ R9, tail
+vector:
+	FMOVQ 0(R1), F7
+	FMOVQ 0(R2), F8
+	FMOVQ 0(R3), F9
+	WORD $0x6E20DCEA // fmul v10.4s, v7.4s, v0.4s
+	FMOVQ F10, 0(R4)
+	ADD R8, R4
+	WORD $0x6E22DCEA // fmul v10.4s, v7.4s, v2.4s
+	VFMLA V1.S4, V9.S4, V10.S4
+	WORD $0x6E23DD0B // fmul v11.4s, v8.4s, v3.4s
+	WORD $0x4E2BD54C // fadd v12.4s, v10.4s, v11.4s
+	FMOVQ F12, 0(R4)
+	ADD R8, R4
+	WORD $0x4EABD54C // fsub v12.4s, v10.4s, v11.4s
+	FMOVQ F12, 0(R4)
+	ADD R8, R4
+	WORD $0x6E25DCEC // fmul v12.4s, v7.4s, v5.4s
+	VFMLA V4.S4, V9.S4, V12.S4
+	WORD $0x6E26DD07 // fmul v7.4s, v8.4s, v6.4s
+	WORD $0x4E27D588 // fadd v8.4s, v12.4s, v7.4s
+	FMOVQ F8, 0(R4)
+	ADD R8, R4
+	WORD $0x4EA7D588 // fsub v8.4s, v12.4s, v7.4s
+	FMOVQ F8, 0(R4)
+	ADD R8, R4
+	FMOVQ F9, 0(R4)
+	ADD R8, R4
+	MOVD $6, R11
+	MUL R8, R11, R11
+	SUB R11, R4
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	ADD $16, R4
+	SUBS $1, R9
+	BNE vector
+tail:
+	CBZ R10, next
+single:
+	FMOVS (R1), F7
+	FMOVS (R2), F8
+	FMOVS (R3), F9
+	WORD $0x6E20DCEA // fmul v10.4s, v7.4s, v0.4s
+	FMOVS F10, (R4)
+	ADD R8, R4
+	WORD $0x6E22DCEA // fmul v10.4s, v7.4s, v2.4s
+	VFMLA V1.S4, V9.S4, V10.S4
+	WORD $0x6E23DD0B // fmul v11.4s, v8.4s, v3.4s
+	WORD $0x4E2BD54C // fadd v12.4s, v10.4s, v11.4s
+	FMOVS F12, (R4)
+	ADD R8, R4
+	WORD $0x4EABD54C // fsub v12.4s, v10.4s, v11.4s
+	FMOVS F12, (R4)
+	ADD R8, R4
+	WORD $0x6E25DCEC // fmul v12.4s, v7.4s, v5.4s
+	VFMLA V4.S4, V9.S4, V12.S4
+	WORD $0x6E26DD07 // fmul v7.4s, v8.4s, v6.4s
+	WORD $0x4E27D588 // fadd v8.4s, v12.4s, v7.4s
+	FMOVS F8, (R4)
+	ADD R8, R4
+	WORD $0x4EA7D588 // fsub v8.4s, v12.4s, v7.4s
+	FMOVS F8, (R4)
+	ADD R8, R4
+	FMOVS F9, (R4)
+	ADD R8, R4
+	MOVD $6, R11
+	MUL R8, R11, R11
+	SUB R11, R4
+	ADD $4, R1
+	ADD $4, R2
+	ADD $4, R3
+	ADD $4, R4
+	SUBS $1, R10
+	BNE single
+next:
+	MOVD 160(R0), R11
+	ADD R11, R1
+	SUB R14, R1
+	MOVD 168(R0), R11
+	ADD R11, R2
+	SUB R14, R2
+	MOVD 176(R0), R11
+	ADD R11, R3
+	SUB R14, R3
+	MOVD 184(R0), R11
+	ADD R11, R4
+	SUB R14, R4
+	SUBS $1, R13
+	BNE row
+	RET
+
+// func vectorWinogradGradientNEON(args *vectorArgs)
+TEXT ·vectorWinogradGradientNEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), R0
+	ADD $32, R0, R11
+	VLD1R (R11), [V0.S4]
+	ADD $36, R0, R11
+	VLD1R (R11), [V1.S4]
+	ADD $40, R0, R11
+	VLD1R (R11), [V2.S4]
+	ADD $44, R0, R11
+	VLD1R (R11), [V3.S4]
+	ADD $48, R0, R11
+	VLD1R (R11), [V4.S4]
+	ADD $52, R0, R11
+	VLD1R (R11), [V5.S4]
+	MOVD 96(R0), R1
+	MOVD 104(R0), R2
+	MOVD 112(R0), R3
+	MOVD 120(R0), R4
+	MOVD 128(R0), R5
+	MOVD 216(R0), R8
+	MOVD 0(R0), R13
+	MOVD 8(R0), R14
+	LSL $2, R14
+row:
+	MOVD 8(R0), R10
+	LSR $2, R10, R9
+	AND $3, R10
+	CBZ R9, tail
+vector:
+	FMOVQ 0(R1), F6
+	FMOVQ 0(R2), F7
+	FMOVQ 0(R3), F8
+	FMOVQ 0(R4), F9
+	FMOVQ F6, 0(R5)
+	ADD R8, R5
+	VORR V6.B16, V6.B16, V10.B16
+	VFMLA V0.S4, V8.S4, V10.S4
+	WORD $0x6E22DCEB // fmul v11.4s, v7.4s, v2.4s
+	VFMLA V1.S4, V9.S4, V11.S4
+	WORD $0x4E2BD54C // fadd v12.4s, v10.4s, v11.4s
+	FMOVQ F12, 0(R5)
+	ADD R8, R5
+	WORD $0x4EABD54C // fsub v12.4s, v10.4s, v11.4s
+	FMOVQ F12, 0(R5)
+	ADD R8, R5
+	VFMLA V3.S4, V8.S4, V6.S4
+	WORD $0x6E25DCE8 // fmul v8.4s, v7.4s, v5.4s
+	VFMLA V4.S4, V9.S4, V8.S4
+	WORD $0x4E28D4C7 // fadd v7.4s, v6.4s, v8.4s
+	FMOVQ F7, 0(R5)
+	ADD R8, R5
+	WORD $0x4EA8D4C7 // fsub v7.4s, v6.4s, v8.4s
+	FMOVQ F7, 0(R5)
+	ADD R8, R5
+	FMOVQ F9, 0(R5)
+	ADD R8, R5
+	MOVD $6, R11
+	MUL R8, R11, R11
+	SUB R11, R5
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	ADD $16, R4
+	ADD $16, R5
+	SUBS $1, R9
+	BNE vector
+tail:
+	CBZ R10, next
+single:
+	FMOVS (R1), F6
+	FMOVS (R2), F7
+	FMOVS (R3), F8
+	FMOVS (R4), F9
+	FMOVS F6, (R5)
+	ADD R8, R5
+	VORR V6.B16, V6.B16, V10.B16
+	VFMLA V0.S4, V8.S4, V10.S4
+	WORD $0x6E22DCEB // fmul v11.4s, v7.4s, v2.4s
+	VFMLA V1.S4, V9.S4, V11.S4
+	WORD $0x4E2BD54C // fadd v12.4s, v10.4s, v11.4s
+	FMOVS F12, (R5)
+	ADD R8, R5
+	WORD $0x4EABD54C // fsub v12.4s, v10.4s, v11.4s
+	FMOVS F12, (R5)
+	ADD R8, R5
+	VFMLA V3.S4, V8.S4, V6.S4
+	WORD $0x6E25DCE8 // fmul v8.4s, v7.4s, v5.4s
+	VFMLA V4.S4, V9.S4, V8.S4
+	WORD $0x4E28D4C7 // fadd v7.4s, v6.4s, v8.4s
+	FMOVS F7, (R5)
+	ADD R8, R5
+	WORD $0x4EA8D4C7 // fsub v7.4s, v6.4s, v8.4s
+	FMOVS F7, (R5)
+	ADD R8, R5
+	FMOVS F9, (R5)
+	ADD R8, R5
+	MOVD $6, R11
+	MUL R8, R11, R11
+	SUB R11, R5
+	ADD $4, R1
+	ADD $4, R2
+	ADD $4, R3
+	ADD $4, R4
+	ADD $4, R5
+	SUBS $1, R10
+	BNE single
+next:
+	MOVD 160(R0), R11
+	ADD R11, R1
+	SUB R14, R1
+	MOVD 168(R0), R11
+	ADD R11, R2
+	SUB R14, R2
+	MOVD 176(R0), R11
+	ADD R11, R3
+	SUB R14, R3
+	MOVD 184(R0), R11
+	ADD R11, R4
+	SUB R14, R4
+	MOVD 192(R0), R11
+	ADD R11, R5
+	SUB R14, R5
+	SUBS $1, R13
+	BNE row
+	RET
+
+// func vectorWinogradFilterGradientNEON(args *vectorArgs)
+TEXT ·vectorWinogradFilterGradientNEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), R0
+	ADD $32, R0, R11
+	VLD1R (R11), [V0.S4]
+	ADD $36, R0, R11
+	VLD1R (R11), [V1.S4]
+	ADD $40, R0, R11
+	VLD1R (R11), [V2.S4]
+	ADD $44, R0, R11
+	VLD1R (R11), [V3.S4]
+	ADD $48, R0, R11
+	VLD1R (R11), [V4.S4]
+	ADD $52, R0, R11
+	VLD1R (R11), [V5.S4]
+	ADD $56, R0, R11
+	VLD1R (R11), [V6.S4]
+	MOVD 96(R0), R1
+	MOVD 104(R0), R2
+	MOVD 112(R0), R3
+	MOVD 120(R0), R4
+	MOVD 128(R0), R5
+	MOVD 136(R0), R6
+	MOVD 144(R0), R7
+	MOVD 216(R0), R8
+	MOVD 0(R0), R13
+	MOVD 8(R0), R14
+	LSL $2, R14
+row:
+	MOVD 8(R0), R10
+	LSR $2, R10, R9
+	AND $3, R10
+	CBZ R9, tail
+vector:
+	FMOVQ 0(R2), F7
+	FMOVQ 0(R3), F8
+	FMOVQ 0(R4), F9
+	FMOVQ 0(R5), F10
+	WORD $0x4E28D4EB // fadd v11.4s, v7.4s, v8.4s
+	WORD $0x4EA8D4EC // fsub v12.4s, v7.4s, v8.4s
+	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
+	WORD $0x4EAAD527 // fsub v7.4s, v9.4s, v10.4s
+	FMOVQ 0(R1), F10
+	WORD $0x6E22DD49 // fmul v9.4s, v10.4s, v2.4s
+	VFMLA V1.S4, V11.S4, V9.S4
+	VFMLA V0.S4, V8.S4, V9.S4
+	FMOVQ F9, 0(R7)
+	ADD R8, R7
+	WORD $0x6E24DD89 // fmul v9.4s, v12.4s, v4.4s
+	VFMLA V3.S4, V7.S4, V9.S4
+	FMOVQ F9, 0(R7)
+	ADD R8, R7
+	FMOVQ 0(R6), F9
+	VFMLA V6.S4, V11.S4, V9.S4
+	VFMLA V5.S4, V8.S4, V9.S4
+	FMOVQ F9, 0(R7)
+	ADD R8, R7
+	MOVD $3, R11
+	MUL R8, R11, R11
+	SUB R11, R7
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	ADD $16, R4
+	ADD $16, R5
+	ADD $16, R6
+	ADD $16, R7
+	SUBS $1, R9
+	BNE vector
+tail:
+	CBZ R10, next
+single:
+	FMOVS (R2), F7
+	FMOVS (R3), F8
+	FMOVS (R4), F9
+	FMOVS (R5), F10
+	WORD $0x4E28D4EB // fadd v11.4s, v7.4s, v8.4s
+	WORD $0x4EA8D4EC // fsub v12.4s, v7.4s, v8.4s
+	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
+	WORD $0x4EAAD527 // fsub v7.4s, v9.4s, v10.4s
+	FMOVS (R1), F10
+	WORD $0x6E22DD49 // fmul v9.4s, v10.4s, v2.4s
+	VFMLA V1.S4, V11.S4, V9.S4
+	VFMLA V0.S4, V8.S4, V9.S4
+	FMOVS F9, (R7)
+	ADD R8, R7
+	WORD $0x6E24DD89 // fmul v9.4s, v12.4s, v4.4s
+	VFMLA V3.S4, V7.S4, V9.S4
+	FMOVS F9, (R7)
+	ADD R8, R7
+	FMOVS (R6), F9
+	VFMLA V6.S4, V11.S4, V9.S4
+	VFMLA V5.S4, V8.S4, V9.S4
+	FMOVS F9, (R7)
+	ADD R8, R7
+	MOVD $3, R11
+	MUL R8, R11, R11
+	SUB R11, R7
+	ADD $4, R1
+	ADD $4, R2
+	ADD $4, R3
+	ADD $4, R4
+	ADD $4, R5
+	ADD $4, R6
+	ADD $4, R7
+	SUBS $1, R10
+	BNE single
+next:
+	MOVD 160(R0), R11
+	ADD R11, R1
+	SUB R14, R1
+	MOVD 168(R0), R11
+	ADD R11, R2
+	SUB R14, R2
+	MOVD 176(R0), R11
+	ADD R11, R3
+	SUB R14, R3
+	MOVD 184(R0), R11
+	ADD R11, R4
+	SUB R14, R4
+	MOVD 192(R0), R11
+	ADD R11, R5
+	SUB R14, R5
+	MOVD 200(R0), R11
+	ADD R11, R6
+	SUB R14, R6
+	MOVD 208(R0), R11
+	ADD R11, R7
+	SUB R14, R7
+	SUBS $1, R13
+	BNE row
+	RET
+
 // func vectorActivationNoneNEON(args *vectorArgs)
 TEXT ·vectorActivationNoneNEON(SB), NOSPLIT, $0-8
 	MOVD args+0(FP), R0

@@ -126,6 +126,24 @@ var (
 	// streams: p, g, m, v; scalars: decay, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection2, eps, minusStep
 	vecAdam = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableAdam}, scalars: [maxVectorScalars]float32{}}
 
+	// streams: d0, d1, d2, d3, d4, d5, v0, v1, v2, v3, v4, v5; scalars: -
+	vecWinogradInput = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableWinogradInput}, scalars: [maxVectorScalars]float32{0: 1.265625, 1: -2.8125, 2: -2.25, 3: 0.75, 4: -0.75, 5: -0.5625, 6: 1.5, 7: -1.5}}
+
+	// streams: m0, m1, m2, m3, m4, m5, y0, y1, y2, y3; scalars: -
+	vecWinogradOutput = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableWinogradOutput}, scalars: [maxVectorScalars]float32{0: 1.5, 1: 0.75, 2: 2.25, 3: 0.5625, 4: 3.375, 5: 0.421875}}
+
+	// streams: m0, m1, m2, m3, m4, m5, y0, y1, y2, y3; scalars: -
+	vecWinogradOutputAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableWinogradOutputAccumulate}, scalars: [maxVectorScalars]float32{0: 1.5, 1: 0.75, 2: 2.25, 3: 0.5625, 4: 3.375, 5: 0.421875}}
+
+	// streams: g0, g1, g2, u0, u1, u2, u3, u4, u5; scalars: -
+	vecWinogradFilter = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableWinogradFilter}, scalars: [maxVectorScalars]float32{0: 64.0 / 81, 1: -8.0 / 27, 2: -128.0 / 243, 3: -32.0 / 81, 4: 8.0 / 27, 5: 32.0 / 243, 6: 16.0 / 81}}
+
+	// streams: dy0, dy1, dy2, dy3, e0, e1, e2, e3, e4, e5; scalars: -
+	vecWinogradGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableWinogradGradient}, scalars: [maxVectorScalars]float32{0: 0.5625, 1: 0.421875, 2: 0.75, 3: 2.25, 4: 3.375, 5: 1.5}}
+
+	// streams: m0, m1, m2, m3, m4, m5, dg0, dg1, dg2; scalars: -
+	vecWinogradFilterGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableWinogradFilterGradient}, scalars: [maxVectorScalars]float32{0: 32.0 / 243, 1: -128.0 / 243, 2: 64.0 / 81, 3: 16.0 / 81, 4: -32.0 / 81, 5: 8.0 / 27, 6: -8.0 / 27}}
+
 	// streams: x, y; scalars: -
 	vecActivationNone = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationNone}, scalars: [maxVectorScalars]float32{}}
 
@@ -343,7 +361,7 @@ var (
 	vecBatchNormGradientELUEvalAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0}}
 )
 
-var vectorKernels = [...]*vectorKernel{&vecAdd, &vecMul, &vecAxpy, &vecScale, &vecFill, &vecAddBias, &vecSumRows, &vecSumSquaresRows, &vecDeviations, &vecDotRows, &vecMaxRow, &vecSumExp, &vecExpSum, &vecScaleRow, &vecShiftRow, &vecDotRow, &vecSumRow, &vecSoftmaxGradient, &vecSoftmaxGradientAccumulate, &vecLogSoftmaxGradient, &vecLogSoftmaxGradientAccumulate, &vecLogSumExpGradient, &vecLogSumExpGradientAccumulate, &vecCrossEntropyGradient, &vecCrossEntropyGradientAccumulate, &vecMaxPoolFirst, &vecMaxPoolNext, &vecMaxPoolGradient, &vecMaxPoolGradientAccumulate, &vecSumWindowFirst, &vecSumWindowNext, &vecDropout, &vecDropoutAccumulate, &vecSGDFirst, &vecSGD, &vecSGDNesterovFirst, &vecSGDNesterov, &vecSGDPlain, &vecAdam, &vecActivationNone, &vecActivationNoneGradient, &vecActivationNoneGradientAccumulate, &vecBatchNormReduceNone, &vecBatchNormNone, &vecBatchNormNoneResidual, &vecBatchNormGradientNone, &vecBatchNormGradientNoneResidual, &vecBatchNormGradientNoneAddResidual, &vecBatchNormGradientNoneAccumulate, &vecBatchNormGradientNoneAccumulateResidual, &vecBatchNormGradientNoneAccumulateAddResidual, &vecBatchNormGradientNoneEval, &vecBatchNormGradientNoneEvalResidual, &vecBatchNormGradientNoneEvalAddResidual, &vecBatchNormGradientNoneEvalAccumulate, &vecBatchNormGradientNoneEvalAccumulateResidual, &vecBatchNormGradientNoneEvalAccumulateAddResidual, &vecActivationReLU, &vecActivationReLUGradient, &vecActivationReLUGradientAccumulate, &vecBatchNormReduceReLU, &vecBatchNormReLU, &vecBatchNormReLUResidual, &vecBatchNormGradientReLU, &vecBatchNormGradientReLUResidual, &vecBatchNormGradientReLUAddResidual, &vecBatchNormGradientReLUAccumulate, &vecBatchNormGradientReLUAccumulateResidual, &vecBatchNormGradientReLUAccumulateAddResidual, &vecBatchNormGradientReLUEval, &vecBatchNormGradientReLUEvalResidual, &vecBatchNormGradientReLUEvalAddResidual, &vecBatchNormGradientReLUEvalAccumulate, &vecBatchNormGradientReLUEvalAccumulateResidual, &vecBatchNormGradientReLUEvalAccumulateAddResidual, &vecActivationLeakyReLU, &vecActivationLeakyReLUGradient, &vecActivationLeakyReLUGradientAccumulate, &vecBatchNormReduceLeakyReLU, &vecBatchNormLeakyReLU, &vecBatchNormLeakyReLUResidual, &vecBatchNormGradientLeakyReLU, &vecBatchNormGradientLeakyReLUResidual, &vecBatchNormGradientLeakyReLUAddResidual, &vecBatchNormGradientLeakyReLUAccumulate, &vecBatchNormGradientLeakyReLUAccumulateResidual, &vecBatchNormGradientLeakyReLUAccumulateAddResidual, &vecBatchNormGradientLeakyReLUEval, &vecBatchNormGradientLeakyReLUEvalResidual, &vecBatchNormGradientLeakyReLUEvalAddResidual, &vecBatchNormGradientLeakyReLUEvalAccumulate, &vecBatchNormGradientLeakyReLUEvalAccumulateResidual, &vecBatchNormGradientLeakyReLUEvalAccumulateAddResidual, &vecActivationELU, &vecActivationELUGradient, &vecActivationELUGradientAccumulate, &vecBatchNormReduceELU, &vecBatchNormELU, &vecBatchNormELUResidual, &vecBatchNormGradientELU, &vecBatchNormGradientELUResidual, &vecBatchNormGradientELUAddResidual, &vecBatchNormGradientELUAccumulate, &vecBatchNormGradientELUAccumulateResidual, &vecBatchNormGradientELUAccumulateAddResidual, &vecBatchNormGradientELUEval, &vecBatchNormGradientELUEvalResidual, &vecBatchNormGradientELUEvalAddResidual, &vecBatchNormGradientELUEvalAccumulate, &vecBatchNormGradientELUEvalAccumulateResidual, &vecBatchNormGradientELUEvalAccumulateAddResidual}
+var vectorKernels = [...]*vectorKernel{&vecAdd, &vecMul, &vecAxpy, &vecScale, &vecFill, &vecAddBias, &vecSumRows, &vecSumSquaresRows, &vecDeviations, &vecDotRows, &vecMaxRow, &vecSumExp, &vecExpSum, &vecScaleRow, &vecShiftRow, &vecDotRow, &vecSumRow, &vecSoftmaxGradient, &vecSoftmaxGradientAccumulate, &vecLogSoftmaxGradient, &vecLogSoftmaxGradientAccumulate, &vecLogSumExpGradient, &vecLogSumExpGradientAccumulate, &vecCrossEntropyGradient, &vecCrossEntropyGradientAccumulate, &vecMaxPoolFirst, &vecMaxPoolNext, &vecMaxPoolGradient, &vecMaxPoolGradientAccumulate, &vecSumWindowFirst, &vecSumWindowNext, &vecDropout, &vecDropoutAccumulate, &vecSGDFirst, &vecSGD, &vecSGDNesterovFirst, &vecSGDNesterov, &vecSGDPlain, &vecAdam, &vecWinogradInput, &vecWinogradOutput, &vecWinogradOutputAccumulate, &vecWinogradFilter, &vecWinogradGradient, &vecWinogradFilterGradient, &vecActivationNone, &vecActivationNoneGradient, &vecActivationNoneGradientAccumulate, &vecBatchNormReduceNone, &vecBatchNormNone, &vecBatchNormNoneResidual, &vecBatchNormGradientNone, &vecBatchNormGradientNoneResidual, &vecBatchNormGradientNoneAddResidual, &vecBatchNormGradientNoneAccumulate, &vecBatchNormGradientNoneAccumulateResidual, &vecBatchNormGradientNoneAccumulateAddResidual, &vecBatchNormGradientNoneEval, &vecBatchNormGradientNoneEvalResidual, &vecBatchNormGradientNoneEvalAddResidual, &vecBatchNormGradientNoneEvalAccumulate, &vecBatchNormGradientNoneEvalAccumulateResidual, &vecBatchNormGradientNoneEvalAccumulateAddResidual, &vecActivationReLU, &vecActivationReLUGradient, &vecActivationReLUGradientAccumulate, &vecBatchNormReduceReLU, &vecBatchNormReLU, &vecBatchNormReLUResidual, &vecBatchNormGradientReLU, &vecBatchNormGradientReLUResidual, &vecBatchNormGradientReLUAddResidual, &vecBatchNormGradientReLUAccumulate, &vecBatchNormGradientReLUAccumulateResidual, &vecBatchNormGradientReLUAccumulateAddResidual, &vecBatchNormGradientReLUEval, &vecBatchNormGradientReLUEvalResidual, &vecBatchNormGradientReLUEvalAddResidual, &vecBatchNormGradientReLUEvalAccumulate, &vecBatchNormGradientReLUEvalAccumulateResidual, &vecBatchNormGradientReLUEvalAccumulateAddResidual, &vecActivationLeakyReLU, &vecActivationLeakyReLUGradient, &vecActivationLeakyReLUGradientAccumulate, &vecBatchNormReduceLeakyReLU, &vecBatchNormLeakyReLU, &vecBatchNormLeakyReLUResidual, &vecBatchNormGradientLeakyReLU, &vecBatchNormGradientLeakyReLUResidual, &vecBatchNormGradientLeakyReLUAddResidual, &vecBatchNormGradientLeakyReLUAccumulate, &vecBatchNormGradientLeakyReLUAccumulateResidual, &vecBatchNormGradientLeakyReLUAccumulateAddResidual, &vecBatchNormGradientLeakyReLUEval, &vecBatchNormGradientLeakyReLUEvalResidual, &vecBatchNormGradientLeakyReLUEvalAddResidual, &vecBatchNormGradientLeakyReLUEvalAccumulate, &vecBatchNormGradientLeakyReLUEvalAccumulateResidual, &vecBatchNormGradientLeakyReLUEvalAccumulateAddResidual, &vecActivationELU, &vecActivationELUGradient, &vecActivationELUGradientAccumulate, &vecBatchNormReduceELU, &vecBatchNormELU, &vecBatchNormELUResidual, &vecBatchNormGradientELU, &vecBatchNormGradientELUResidual, &vecBatchNormGradientELUAddResidual, &vecBatchNormGradientELUAccumulate, &vecBatchNormGradientELUAccumulateResidual, &vecBatchNormGradientELUAccumulateAddResidual, &vecBatchNormGradientELUEval, &vecBatchNormGradientELUEvalResidual, &vecBatchNormGradientELUEvalAddResidual, &vecBatchNormGradientELUEvalAccumulate, &vecBatchNormGradientELUEvalAccumulateResidual, &vecBatchNormGradientELUEvalAccumulateAddResidual}
 
 //go:norace
 func portableAdd(args *vectorArgs) {
@@ -1360,6 +1378,290 @@ func portableAdam(args *vectorArgs) {
 			v22 := v7 / v20
 			v23 := float32(s6*v22) + v0
 			*(*float32)(unsafe.Add(p0, 4*i)) = v23
+		}
+	}
+}
+
+//go:norace
+func portableWinogradInput(args *vectorArgs) {
+	s0 := args.scalars[0] // c
+	s1 := args.scalars[1] // minusS
+	s2 := args.scalars[2] // minusQ2
+	s3 := args.scalars[3] // plusP
+	s4 := args.scalars[4] // minusP
+	s5 := args.scalars[5] // minusP2
+	s6 := args.scalars[6] // plusQ
+	s7 := args.scalars[7] // minusQ
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0])                    // d0
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1])                    // d1
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2])                    // d2
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3])                    // d3
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4])                    // d4
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5])                    // d5
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]+0*args.strides[7])  // v0
+		p7 := unsafe.Add(args.streams[6], row*args.strides[6]+1*args.strides[7])  // v1
+		p8 := unsafe.Add(args.streams[6], row*args.strides[6]+2*args.strides[7])  // v2
+		p9 := unsafe.Add(args.streams[6], row*args.strides[6]+3*args.strides[7])  // v3
+		p10 := unsafe.Add(args.streams[6], row*args.strides[6]+4*args.strides[7]) // v4
+		p11 := unsafe.Add(args.streams[6], row*args.strides[6]+5*args.strides[7]) // v5
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p2, 4*i))
+			v1 := *(*float32)(unsafe.Add(p4, 4*i))
+			v2 := *(*float32)(unsafe.Add(p0, 4*i))
+			v5 := float32(v0*s1) + v1
+			v6 := float32(v2*s0) + v5
+			*(*float32)(unsafe.Add(p6, 4*i)) = v6
+			v8 := *(*float32)(unsafe.Add(p1, 4*i))
+			v9 := *(*float32)(unsafe.Add(p3, 4*i))
+			v11 := float32(v0*s2) + v1
+			v12 := float32(v8*s2) + v9
+			v14 := float32(v12*s3) + v11
+			*(*float32)(unsafe.Add(p7, 4*i)) = v14
+			v17 := float32(v12*s4) + v11
+			*(*float32)(unsafe.Add(p8, 4*i)) = v17
+			v20 := float32(v0*s5) + v1
+			v21 := float32(v8*s5) + v9
+			v23 := float32(v21*s6) + v20
+			*(*float32)(unsafe.Add(p9, 4*i)) = v23
+			v26 := float32(v21*s7) + v20
+			*(*float32)(unsafe.Add(p10, 4*i)) = v26
+			v28 := *(*float32)(unsafe.Add(p5, 4*i))
+			v29 := float32(v9*s1) + v28
+			v30 := float32(v8*s0) + v29
+			*(*float32)(unsafe.Add(p11, 4*i)) = v30
+		}
+	}
+}
+
+//go:norace
+func portableWinogradOutput(args *vectorArgs) {
+	s0 := args.scalars[0] // q
+	s1 := args.scalars[1] // p
+	s2 := args.scalars[2] // q2
+	s3 := args.scalars[3] // p2
+	s4 := args.scalars[4] // q3
+	s5 := args.scalars[5] // p3
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0])                   // m0
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1])                   // m1
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2])                   // m2
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3])                   // m3
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4])                   // m4
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5])                   // m5
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]+0*args.strides[7]) // y0
+		p7 := unsafe.Add(args.streams[6], row*args.strides[6]+1*args.strides[7]) // y1
+		p8 := unsafe.Add(args.streams[6], row*args.strides[6]+2*args.strides[7]) // y2
+		p9 := unsafe.Add(args.streams[6], row*args.strides[6]+3*args.strides[7]) // y3
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p1, 4*i))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := *(*float32)(unsafe.Add(p4, 4*i))
+			v4 := v0 + v1
+			v5 := v0 - v1
+			v6 := v2 + v3
+			v7 := v2 - v3
+			v8 := *(*float32)(unsafe.Add(p0, 4*i))
+			v9 := v4 + v6
+			v10 := v8 + v9
+			*(*float32)(unsafe.Add(p6, 4*i)) = v10
+			v14 := v5 * s1
+			v15 := float32(v7*s0) + v14
+			*(*float32)(unsafe.Add(p7, 4*i)) = v15
+			v19 := v4 * s3
+			v20 := float32(v6*s2) + v19
+			*(*float32)(unsafe.Add(p8, 4*i)) = v20
+			v24 := *(*float32)(unsafe.Add(p5, 4*i))
+			v25 := float32(v5*s5) + v24
+			v26 := float32(v7*s4) + v25
+			*(*float32)(unsafe.Add(p9, 4*i)) = v26
+		}
+	}
+}
+
+//go:norace
+func portableWinogradOutputAccumulate(args *vectorArgs) {
+	s0 := args.scalars[0] // q
+	s1 := args.scalars[1] // p
+	s2 := args.scalars[2] // q2
+	s3 := args.scalars[3] // p2
+	s4 := args.scalars[4] // q3
+	s5 := args.scalars[5] // p3
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0])                   // m0
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1])                   // m1
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2])                   // m2
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3])                   // m3
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4])                   // m4
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5])                   // m5
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]+0*args.strides[7]) // y0
+		p7 := unsafe.Add(args.streams[6], row*args.strides[6]+1*args.strides[7]) // y1
+		p8 := unsafe.Add(args.streams[6], row*args.strides[6]+2*args.strides[7]) // y2
+		p9 := unsafe.Add(args.streams[6], row*args.strides[6]+3*args.strides[7]) // y3
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p1, 4*i))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := *(*float32)(unsafe.Add(p4, 4*i))
+			v4 := v0 + v1
+			v5 := v0 - v1
+			v6 := v2 + v3
+			v7 := v2 - v3
+			v8 := *(*float32)(unsafe.Add(p0, 4*i))
+			v9 := v4 + v6
+			v10 := v8 + v9
+			v11 := *(*float32)(unsafe.Add(p6, 4*i))
+			v12 := v10 + v11
+			*(*float32)(unsafe.Add(p6, 4*i)) = v12
+			v16 := v5 * s1
+			v17 := float32(v7*s0) + v16
+			v18 := *(*float32)(unsafe.Add(p7, 4*i))
+			v19 := v17 + v18
+			*(*float32)(unsafe.Add(p7, 4*i)) = v19
+			v23 := v4 * s3
+			v24 := float32(v6*s2) + v23
+			v25 := *(*float32)(unsafe.Add(p8, 4*i))
+			v26 := v24 + v25
+			*(*float32)(unsafe.Add(p8, 4*i)) = v26
+			v30 := *(*float32)(unsafe.Add(p5, 4*i))
+			v31 := float32(v5*s5) + v30
+			v32 := float32(v7*s4) + v31
+			v33 := *(*float32)(unsafe.Add(p9, 4*i))
+			v34 := v32 + v33
+			*(*float32)(unsafe.Add(p9, 4*i)) = v34
+		}
+	}
+}
+
+//go:norace
+func portableWinogradFilter(args *vectorArgs) {
+	s0 := args.scalars[0] // g0
+	s1 := args.scalars[1] // g2P
+	s2 := args.scalars[2] // g0P
+	s3 := args.scalars[3] // g1P
+	s4 := args.scalars[4] // g2Q
+	s5 := args.scalars[5] // g0Q
+	s6 := args.scalars[6] // g1Q
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0])                   // g0
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1])                   // g1
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2])                   // g2
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]+0*args.strides[7]) // u0
+		p4 := unsafe.Add(args.streams[3], row*args.strides[3]+1*args.strides[7]) // u1
+		p5 := unsafe.Add(args.streams[3], row*args.strides[3]+2*args.strides[7]) // u2
+		p6 := unsafe.Add(args.streams[3], row*args.strides[3]+3*args.strides[7]) // u3
+		p7 := unsafe.Add(args.streams[3], row*args.strides[3]+4*args.strides[7]) // u4
+		p8 := unsafe.Add(args.streams[3], row*args.strides[3]+5*args.strides[7]) // u5
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v2 := *(*float32)(unsafe.Add(p2, 4*i))
+			v4 := v0 * s0
+			*(*float32)(unsafe.Add(p3, 4*i)) = v4
+			v8 := v0 * s2
+			v9 := float32(v2*s1) + v8
+			v11 := v1 * s3
+			v12 := v9 + v11
+			*(*float32)(unsafe.Add(p4, 4*i)) = v12
+			v14 := v9 - v11
+			*(*float32)(unsafe.Add(p5, 4*i)) = v14
+			v18 := v0 * s5
+			v19 := float32(v2*s4) + v18
+			v21 := v1 * s6
+			v22 := v19 + v21
+			*(*float32)(unsafe.Add(p6, 4*i)) = v22
+			v24 := v19 - v21
+			*(*float32)(unsafe.Add(p7, 4*i)) = v24
+			*(*float32)(unsafe.Add(p8, 4*i)) = v2
+		}
+	}
+}
+
+//go:norace
+func portableWinogradGradient(args *vectorArgs) {
+	s0 := args.scalars[0] // p2
+	s1 := args.scalars[1] // p3
+	s2 := args.scalars[2] // p
+	s3 := args.scalars[3] // q2
+	s4 := args.scalars[4] // q3
+	s5 := args.scalars[5] // q
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0])                   // dy0
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1])                   // dy1
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2])                   // dy2
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3])                   // dy3
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]+0*args.strides[7]) // e0
+		p5 := unsafe.Add(args.streams[4], row*args.strides[4]+1*args.strides[7]) // e1
+		p6 := unsafe.Add(args.streams[4], row*args.strides[4]+2*args.strides[7]) // e2
+		p7 := unsafe.Add(args.streams[4], row*args.strides[4]+3*args.strides[7]) // e3
+		p8 := unsafe.Add(args.streams[4], row*args.strides[4]+4*args.strides[7]) // e4
+		p9 := unsafe.Add(args.streams[4], row*args.strides[4]+5*args.strides[7]) // e5
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v2 := *(*float32)(unsafe.Add(p2, 4*i))
+			v3 := *(*float32)(unsafe.Add(p3, 4*i))
+			*(*float32)(unsafe.Add(p4, 4*i)) = v0
+			v6 := float32(v2*s0) + v0
+			v9 := v1 * s2
+			v10 := float32(v3*s1) + v9
+			v11 := v6 + v10
+			*(*float32)(unsafe.Add(p5, 4*i)) = v11
+			v13 := v6 - v10
+			*(*float32)(unsafe.Add(p6, 4*i)) = v13
+			v16 := float32(v2*s3) + v0
+			v19 := v1 * s5
+			v20 := float32(v3*s4) + v19
+			v21 := v16 + v20
+			*(*float32)(unsafe.Add(p7, 4*i)) = v21
+			v23 := v16 - v20
+			*(*float32)(unsafe.Add(p8, 4*i)) = v23
+			*(*float32)(unsafe.Add(p9, 4*i)) = v3
+		}
+	}
+}
+
+//go:norace
+func portableWinogradFilterGradient(args *vectorArgs) {
+	s0 := args.scalars[0] // g0Q
+	s1 := args.scalars[1] // g0P
+	s2 := args.scalars[2] // g0
+	s3 := args.scalars[3] // g1Q
+	s4 := args.scalars[4] // g1P
+	s5 := args.scalars[5] // g2Q
+	s6 := args.scalars[6] // g2P
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0])                   // m0
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1])                   // m1
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2])                   // m2
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3])                   // m3
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4])                   // m4
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5])                   // m5
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]+0*args.strides[7]) // dg0
+		p7 := unsafe.Add(args.streams[6], row*args.strides[6]+1*args.strides[7]) // dg1
+		p8 := unsafe.Add(args.streams[6], row*args.strides[6]+2*args.strides[7]) // dg2
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p1, 4*i))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := *(*float32)(unsafe.Add(p4, 4*i))
+			v4 := v0 + v1
+			v5 := v0 - v1
+			v6 := v2 + v3
+			v7 := v2 - v3
+			v10 := *(*float32)(unsafe.Add(p0, 4*i))
+			v12 := v10 * s2
+			v13 := float32(v4*s1) + v12
+			v14 := float32(v6*s0) + v13
+			*(*float32)(unsafe.Add(p6, 4*i)) = v14
+			v18 := v5 * s4
+			v19 := float32(v7*s3) + v18
+			*(*float32)(unsafe.Add(p7, 4*i)) = v19
+			v23 := *(*float32)(unsafe.Add(p5, 4*i))
+			v24 := float32(v4*s6) + v23
+			v25 := float32(v6*s5) + v24
+			*(*float32)(unsafe.Add(p8, 4*i)) = v25
 		}
 	}
 }

@@ -237,6 +237,42 @@ func vectorAdamAVX2(args *vectorArgs)
 func vectorAdamAVX512(args *vectorArgs)
 
 //go:noescape
+func vectorWinogradInputAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorWinogradInputAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorWinogradOutputAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorWinogradOutputAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorWinogradOutputAccumulateAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorWinogradOutputAccumulateAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorWinogradFilterAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorWinogradFilterAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorWinogradGradientAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorWinogradGradientAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorWinogradFilterGradientAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorWinogradFilterGradientAVX512(args *vectorArgs)
+
+//go:noescape
 func vectorActivationNoneAVX2(args *vectorArgs)
 
 //go:noescape
@@ -747,6 +783,18 @@ func init() {
 	vecSGDPlain.levels[AVX512] = vectorSGDPlainAVX512
 	vecAdam.levels[AVX2] = vectorAdamAVX2
 	vecAdam.levels[AVX512] = vectorAdamAVX512
+	vecWinogradInput.levels[AVX2] = vectorWinogradInputAVX2
+	vecWinogradInput.levels[AVX512] = vectorWinogradInputAVX512
+	vecWinogradOutput.levels[AVX2] = vectorWinogradOutputAVX2
+	vecWinogradOutput.levels[AVX512] = vectorWinogradOutputAVX512
+	vecWinogradOutputAccumulate.levels[AVX2] = vectorWinogradOutputAccumulateAVX2
+	vecWinogradOutputAccumulate.levels[AVX512] = vectorWinogradOutputAccumulateAVX512
+	vecWinogradFilter.levels[AVX2] = vectorWinogradFilterAVX2
+	vecWinogradFilter.levels[AVX512] = vectorWinogradFilterAVX512
+	vecWinogradGradient.levels[AVX2] = vectorWinogradGradientAVX2
+	vecWinogradGradient.levels[AVX512] = vectorWinogradGradientAVX512
+	vecWinogradFilterGradient.levels[AVX2] = vectorWinogradFilterGradientAVX2
+	vecWinogradFilterGradient.levels[AVX512] = vectorWinogradFilterGradientAVX512
 	vecActivationNone.levels[AVX2] = vectorActivationNoneAVX2
 	vecActivationNone.levels[AVX512] = vectorActivationNoneAVX512
 	vecActivationNoneGradient.levels[AVX2] = vectorActivationNoneGradientAVX2

@@ -120,6 +120,24 @@ func vectorSGDPlainNEON(args *vectorArgs)
 func vectorAdamNEON(args *vectorArgs)
 
 //go:noescape
+func vectorWinogradInputNEON(args *vectorArgs)
+
+//go:noescape
+func vectorWinogradOutputNEON(args *vectorArgs)
+
+//go:noescape
+func vectorWinogradOutputAccumulateNEON(args *vectorArgs)
+
+//go:noescape
+func vectorWinogradFilterNEON(args *vectorArgs)
+
+//go:noescape
+func vectorWinogradGradientNEON(args *vectorArgs)
+
+//go:noescape
+func vectorWinogradFilterGradientNEON(args *vectorArgs)
+
+//go:noescape
 func vectorActivationNoneNEON(args *vectorArgs)
 
 //go:noescape
@@ -375,6 +393,12 @@ func init() {
 	vecSGDNesterov.levels[NEON] = vectorSGDNesterovNEON
 	vecSGDPlain.levels[NEON] = vectorSGDPlainNEON
 	vecAdam.levels[NEON] = vectorAdamNEON
+	vecWinogradInput.levels[NEON] = vectorWinogradInputNEON
+	vecWinogradOutput.levels[NEON] = vectorWinogradOutputNEON
+	vecWinogradOutputAccumulate.levels[NEON] = vectorWinogradOutputAccumulateNEON
+	vecWinogradFilter.levels[NEON] = vectorWinogradFilterNEON
+	vecWinogradGradient.levels[NEON] = vectorWinogradGradientNEON
+	vecWinogradFilterGradient.levels[NEON] = vectorWinogradFilterGradientNEON
 	vecActivationNone.levels[NEON] = vectorActivationNoneNEON
 	vecActivationNoneGradient.levels[NEON] = vectorActivationNoneGradientNEON
 	vecActivationNoneGradientAccumulate.levels[NEON] = vectorActivationNoneGradientAccumulateNEON

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/deepuncertainty/ddu/autograd"
 	"github.com/deepuncertainty/ddu/kernels"
@@ -81,14 +82,30 @@ func lowerConv2d(g *graph, o *operation) (kernel, error) {
 	weight, attrs := g.values[o.inputs[1]].constant, o.attrs.(autograd.Conv2dOptions)
 	c, h, w := g.image(o.inputs[0])
 	s := kernels.Conv2dShape{C: c, H: h, W: w, OC: weight.Dim(0), KH: weight.Dim(2), KW: weight.Dim(3), Stride: attrs.Stride, Padding: attrs.Padding, N: traceBatch}
-	packed := make([]float32, kernels.PackedConv2dLen(s, kernels.ConvForward))
-	kernels.PackConv2d(packed, weight.Float32s(), s, kernels.ConvForward)
+	weights := &frozenWeights{weight: weight.Float32s()}
 	bias, size, out := g.floats(o.inputs[2]), g.values[o.inputs[0]].size, g.values[o.output].size
 	return func(_ *frame, n int, y []float32, x [][]float32) {
 		s := s
 		s.N = n
-		kernels.Conv2dForward(y[:n*out], x[0][:n*size], packed, bias, s)
+		kernels.Conv2dForward(y[:n*out], x[0][:n*size], weights.packed(s), bias, s)
 	}, nil
+}
+
+// frozenWeights packs the weights of a convolution when an algorithm first wants
+// them: which one computes it depends on the number of images.
+type frozenWeights struct {
+	weight []float32
+	once   [kernels.NumConvAlgorithms]sync.Once
+	forms  [kernels.NumConvAlgorithms][]float32
+}
+
+func (w *frozenWeights) packed(s kernels.Conv2dShape) []float32 {
+	a := s.Algorithm(kernels.ConvForward)
+	w.once[a].Do(func() {
+		w.forms[a] = make([]float32, kernels.PackedConv2dLen(s, kernels.ConvForward))
+		kernels.PackConv2d(w.forms[a], w.weight, s, kernels.ConvForward)
+	})
+	return w.forms[a]
 }
 
 func lowerLinear(g *graph, o *operation) (kernel, error) {

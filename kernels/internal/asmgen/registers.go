@@ -57,8 +57,11 @@ func (p *program) uses(op opcode) bool {
 	return false
 }
 
-// reads tells whether the program touches the stream.
+// reads tells whether the program touches the stream by a pointer of its own.
 func (p *program) reads(stream int) bool {
+	if p.pointer(stream) != stream {
+		return false
+	}
 	for _, in := range p.code {
 		if (in.op == opLoad || in.op == opRow) && int(in.a) == stream || (in.op == opStore || in.isReduction()) && in.imm == stream {
 			return true

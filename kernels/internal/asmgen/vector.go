@@ -1,6 +1,9 @@
 package main
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // The vector kernels: loops over rows and columns of several streams, written
 // once as straight-line programs on values and emitted for every instruction
@@ -60,6 +63,7 @@ type program struct {
 	kept    []int
 	initial map[int]value
 	window  bool // rows are the elements of a window: always by strips
+	bundled int  // how many streams, the last ones, share a pointer
 }
 
 func newProgram(name string) *program { return &program{name: name} }
@@ -101,6 +105,27 @@ func (p *program) keptFrom(name string, initial value) int {
 	}
 	p.initial[s] = initial
 	return s
+}
+
+// bundle adds n streams that lie a step apart and share a pointer, which walks
+// over them: the program stores to each in order, and may load one before it
+// stores it. They are the last streams of a program. It returns the first.
+func (p *program) bundle(name string, n int) int {
+	for i := range n {
+		p.stream(fmt.Sprint(name, i))
+	}
+	p.bundled = n
+	return len(p.streams) - n
+}
+
+// pointer returns the stream whose pointer stream i uses: its own, unless it is
+// in the bundle.
+func (p *program) pointer(stream int) int {
+	return min(stream, len(p.streams)-max(p.bundled, 1))
+}
+
+func (p *program) inBundle(stream int) bool {
+	return p.bundled > 0 && stream >= len(p.streams)-p.bundled
 }
 
 func (p *program) isKept(stream int) bool { return slices.Contains(p.kept, stream) }
@@ -150,6 +175,10 @@ var constants = map[string]string{
 	// ln 2 in two parts, the first exact in products with small integers.
 	"minusLn2High": "-0.693359375", "minusLn2Low": "2.12194440e-4",
 	"c2": "1.0 / 2", "c3": "1.0 / 6", "c4": "1.0 / 24", "c5": "1.0 / 120", "c6": "1.0 / 720", "c7": "1.0 / 5040",
+	// Of Winograd's F(4,3) with p = 3/4 and q = 3/2: all but the fractions are exact.
+	"p": "0.75", "p2": "0.5625", "p3": "0.421875", "q": "1.5", "q2": "2.25", "q3": "3.375",
+	"plusP": "0.75", "minusP": "-0.75", "plusQ": "1.5", "minusQ": "-1.5", "minusP2": "-0.5625", "minusQ2": "-2.25", "c": "1.265625", "minusS": "-2.8125",
+	"g0": "64.0 / 81", "g0P": "-128.0 / 243", "g1P": "-32.0 / 81", "g2P": "-8.0 / 27", "g0Q": "32.0 / 243", "g1Q": "16.0 / 81", "g2Q": "8.0 / 27",
 	"mix1": "math.Float32frombits(0x85ebca6b)", "mix2": "math.Float32frombits(0xc2b2ae35)",
 }
 
@@ -203,7 +232,7 @@ func vectorFiles() []file {
 	programs := vectorPrograms()
 	for _, p := range programs {
 		p.order()
-		if len(p.streams) > maxStreams || len(p.scalars) > maxScalars {
+		if len(p.streams)-max(p.bundled-1, 0) > maxStreams-min(p.bundled, 1) || len(p.scalars) > maxScalars {
 			panic(p.name + " has too many streams or scalars")
 		}
 	}
@@ -221,6 +250,7 @@ func vectorFiles() []file {
 const (
 	maxStreams = 8
 	maxScalars = 16
+	stepStream = maxStreams - 1 // its stride is the step of a bundle
 
 	vecRows    = 0
 	vecCols    = 8

@@ -48,7 +48,10 @@ func portableProgram(b *bytes.Buffer, p *program) {
 	}
 	b.WriteString("for row := range args.rows {\n")
 	for i, s := range p.streams {
-		if p.reads(i) {
+		if p.inBundle(i) {
+			first := p.pointer(i)
+			fmt.Fprintf(b, "p%d := unsafe.Add(args.streams[%d], row*args.strides[%d]+%d*args.strides[%d]) // %s\n", i, first, first, i-first, stepStream, s)
+		} else if p.reads(i) {
 			fmt.Fprintf(b, "p%d := unsafe.Add(args.streams[%d], row*args.strides[%d]) // %s\n", i, i, i, s)
 		}
 	}

@@ -46,6 +46,9 @@ func (e *neonEmitter) start() int {
 			e.op("MOVD %d(R0), %s", vecStreams+8*i, neonPointer(i))
 		}
 	}
+	if e.p.bundled > 0 {
+		e.op("MOVD %d(R0), %s", vecStrides+8*stepStream, neonPointer(stepStream))
+	}
 	return pinned
 }
 
@@ -255,22 +258,30 @@ func (e *neonEmitter) body(pinned int, single bool) {
 	r := newRegisters(pinned, 32)
 	for i := range e.p.code {
 		e.instruction(i, r, single)
+		if in := e.p.code[i]; in.op == opStore && e.p.inBundle(in.imm) {
+			e.op("ADD %s, %s", neonPointer(stepStream), neonPointer(e.p.pointer(in.imm)))
+		}
+	}
+	if n := e.p.bundled; n > 0 {
+		e.op("MOVD $%d, R11", n)
+		e.op("MUL %s, R11, R11", neonPointer(stepStream))
+		e.op("SUB R11, %s", neonPointer(len(e.p.streams)-n))
 	}
 }
 
 func (e *neonEmitter) load(stream, reg int, single bool) {
 	if single {
-		e.op("FMOVS (%s), F%d", neonPointer(stream), reg)
+		e.op("FMOVS (%s), F%d", neonPointer(e.p.pointer(stream)), reg)
 	} else {
-		e.op("FMOVQ %d(%s), F%d", 16*e.vector, neonPointer(stream), reg)
+		e.op("FMOVQ %d(%s), F%d", 16*e.vector, neonPointer(e.p.pointer(stream)), reg)
 	}
 }
 
 func (e *neonEmitter) store(reg, stream int, single bool) {
 	if single {
-		e.op("FMOVS F%d, (%s)", reg, neonPointer(stream))
+		e.op("FMOVS F%d, (%s)", reg, neonPointer(e.p.pointer(stream)))
 	} else {
-		e.op("FMOVQ F%d, %d(%s)", reg, 16*e.vector, neonPointer(stream))
+		e.op("FMOVQ F%d, %d(%s)", reg, 16*e.vector, neonPointer(e.p.pointer(stream)))
 	}
 }
 

@@ -19,6 +19,7 @@ func vectorPrograms() []*program {
 		dropout("Dropout", false), dropout("DropoutAccumulate", true),
 		sgd("SGDFirst", true, false), sgd("SGD", false, false), sgd("SGDNesterovFirst", true, true), sgd("SGDNesterov", false, true), sgdPlain(),
 		adam(),
+		winogradInput(), winogradOutput(false), winogradOutput(true), winogradFilter(), winogradGradient(), winogradFilterGradient(),
 	}
 	for _, act := range activations {
 		all = append(all, activation(act), activationGradient(act, false), activationGradient(act, true), batchNormReduce(act))

@@ -70,6 +70,9 @@ func (e *x86Emitter) start() int {
 			e.op("MOVQ %d(DI), %s", vecStreams+8*i, x86Pointers[i])
 		}
 	}
+	if e.p.bundled > 0 {
+		e.op("MOVQ %d(DI), %s", vecStrides+8*stepStream, x86Pointers[stepStream])
+	}
 	return pinned
 }
 
@@ -244,10 +247,11 @@ func (e *x86Emitter) inRegister(stream int) bool {
 }
 
 func (e *x86Emitter) address(stream int) string {
+	pointer := x86Pointers[e.p.pointer(stream)]
 	if e.vector == 0 {
-		return fmt.Sprintf("(%s)(CX*1)", x86Pointers[stream])
+		return fmt.Sprintf("(%s)(CX*1)", pointer)
 	}
-	return fmt.Sprintf("%d(%s)(CX*1)", 4*e.lanes*e.vector, x86Pointers[stream])
+	return fmt.Sprintf("%d(%s)(CX*1)", 4*e.lanes*e.vector, pointer)
 }
 
 func (e *x86Emitter) load(stream, reg int, tail bool) {
@@ -311,6 +315,13 @@ func (e *x86Emitter) body(pinned int, tail bool) {
 	e.masks = newRegisters(2, 8)
 	for i := range e.p.code {
 		e.instruction(i, r, tail)
+		if in := e.p.code[i]; in.op == opStore && e.p.inBundle(in.imm) {
+			e.op("ADDQ %s, %s", x86Pointers[stepStream], x86Pointers[e.p.pointer(in.imm)])
+		}
+	}
+	if n := e.p.bundled; n > 0 {
+		e.op("IMUL3Q $%d, %s, AX", n, x86Pointers[stepStream])
+		e.op("SUBQ AX, %s", x86Pointers[len(e.p.streams)-n])
 	}
 	if e.p.uses(opIndex) {
 		for v, in := range e.p.code {

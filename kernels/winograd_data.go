@@ -1,0 +1,172 @@
+package kernels
+
+import "unsafe"
+
+// winogradChunkBytes is about how much transformed data a task works on, and
+// winogradRows the rows below which reading the filters would cost too much.
+const (
+	winogradChunkBytes = 1 << 20
+	winogradRows       = 64
+)
+
+// winogradConv is a convolution, forward or backward data: c is the result, a the
+// operand.
+type winogradConv struct {
+	winogradTiles
+	n, depth, width int
+	kern            *brgemmKernels
+	c, a, filters   []float32
+	bias            []float32
+	accumulate      bool
+
+	images, tiles int // of a chunk
+}
+
+// winogradProduct is convProduct for weights from winogradPanels.
+func winogradProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection, accumulate bool) {
+	depth, width := d.depthWidth(s)
+	w := winogradConv{
+		winogradTiles: newWinogradTiles(s.H, s.W), n: s.N, depth: depth, width: width, kern: brgemmOf[float32](),
+		c: c, a: a, filters: packed, bias: bias, accumulate: accumulate || bias != nil,
+	}
+	most := max(winogradChunkBytes/(4*winogradPoints*(depth+width)), winogradRows)
+	parts := ceilDiv(s.N, most)
+	w.images = ceilDiv(s.N, parts)
+	w.tiles = min(max(most/w.images, 1), w.count())
+	chunks := ceilDiv(w.count(), w.tiles)
+	if threads := Threads(); parts*chunks < 4*threads && parts*chunks%threads != 0 {
+		// Few chunks: as many for each thread.
+		parts = min(ceilDiv(parts*chunks, threads)*threads, s.N)
+		w.images = ceilDiv(s.N, parts)
+		w.tiles, chunks = w.count(), 1
+	}
+	parts = ceilDiv(s.N, w.images)
+	Parallel(parts*chunks, func(task int) {
+		w.chunk(blockSpan(w.tiles, w.count(), task%chunks), blockSpan(w.images, s.N, task/chunks))
+	})
+}
+
+// winogradChunk is the work on some tiles of some images.
+type winogradChunk struct {
+	*winogradConv
+	tiles, images span
+	rows          int
+
+	v, m []float32 // [point][rows][depth] and [point][rows][width]
+	half []float32 // of a transform: [6][6][strip]
+	cut  rowCut
+	tile []float32 // rows of v as the micro-kernels read them: [row tile][k][aK]
+	aK   int
+	bias []float32 // for each image once
+	args brgemmArgs
+}
+
+func (w *winogradConv) chunk(tiles, images span) {
+	rows := tiles.len() * images.len()
+	c := &winogradChunk{winogradConv: w, tiles: tiles, images: images, rows: rows, cut: cutRows(rows, w.kern.mr)}
+	c.aK = ceilDiv(w.kern.mr, w.kern.lanes) * w.kern.lanes
+	sizes := [...]int{winogradPoints * rows * w.depth, winogradPoints * rows * w.width, winogradPoints * winogradStrip, c.cut.tiles * maxRun * c.aK, 0}
+	if w.bias != nil {
+		sizes[4] = images.len() * w.width
+	}
+	total := 0
+	for _, n := range sizes {
+		total += n
+	}
+	memory := takeScratch[float32](total)
+	defer memory.drop()
+	rest := memory.data
+	for i, to := range []*[]float32{&c.v, &c.m, &c.half, &c.tile, &c.bias} {
+		*to, rest = rest[:sizes[i]:sizes[i]], rest[sizes[i]:]
+	}
+	repeat(c.bias, w.bias)
+	for i := range tiles.len() {
+		w.transform(winogradOfInput, c.v[i*images.len()*w.depth:], rows*w.depth, w.a, c.half, w.n, w.depth, tiles.from+i, images)
+	}
+	for point := range winogradPoints {
+		c.multiply(point)
+	}
+	for i := range tiles.len() {
+		c.output(i)
+	}
+}
+
+// multiply computes the product of one point.
+func (c *winogradChunk) multiply(point int) {
+	nr, args := c.kern.nr, &c.args
+	panels := ceilDiv(c.width, nr)
+	v, m := c.v[point*c.rows*c.depth:(point+1)*c.rows*c.depth], c.m[point*c.rows*c.width:]
+	filters := c.filters[point*panels*c.depth*nr:]
+	*args = brgemmArgs{aK: c.aK * 4, bK: nr * 4, cRow: c.width * 4, taps: new(brgemmTap), numTaps: 1}
+	for _, run := range (span{0, c.depth}).cut(maxRun) {
+		args.k = run.len()
+		step := args.k * c.aK
+		for t := range c.cut.tiles {
+			// Whole vectors, with rows of the next tile, which nothing reads.
+			from := c.cut.start(t)
+			transpose(c.tile[t*step:], c.aK, v[from*c.depth+run.from:], c.depth, min(c.aK, c.rows-from), args.k)
+		}
+		for p := range panels {
+			c.cut.each(span{0, c.cut.tiles}, func(t, tiles, rows int) {
+				args.a, args.b = unsafe.Pointer(&c.tile[t*step]), unsafe.Pointer(&filters[(p*c.depth+run.from)*nr])
+				args.c = unsafe.Pointer(&m[c.cut.start(t)*c.width+p*nr])
+				c.kern.tiles(true, 4, rows, tiles, min(nr, c.width-p*nr), step*4, args)
+			})
+		}
+		args.accumulate = 1
+	}
+}
+
+// output transforms the products of tile i of the chunk back and stores them.
+func (c *winogradChunk) output(i int) {
+	h, w := c.origin(c.tiles.from + i)
+	down, across := min(winogradOut, c.h-h), min(winogradOut, c.w-w)
+	point, pixel := c.rows*c.width, c.n*c.width
+	m := c.m[i*c.images.len()*c.width:]
+	for _, strip := range (span{0, c.images.len() * c.width}).cut(winogradStrip) {
+		var s [winogradIn + 1]vectorStream
+		for i := range winogradIn {
+			s[i] = vectorStream{data: m[i*winogradIn*point+strip.from:], stride: point}
+		}
+		s[winogradIn] = vectorStream{data: c.half, stride: winogradStrip, step: winogradIn * winogradStrip}
+		vecWinogradOutput.call(winogradIn, strip.len(), 0, nil, s[:])
+		for i := range winogradIn {
+			s[i] = vectorStream{data: c.half[i*winogradStrip:], stride: winogradIn * winogradStrip}
+		}
+		at := ((h*c.w+w)*c.n+c.images.from)*c.width + strip.from
+		if len(c.bias) > 0 {
+			for y := range down {
+				for x := range across {
+					copy(c.c[at+(y*c.w+x)*pixel:], c.bias[strip.from:strip.to])
+				}
+			}
+		}
+		if across == winogradOut {
+			s[winogradIn] = vectorStream{data: c.c[at:], stride: c.w * pixel, step: pixel}
+			if c.accumulate {
+				vecWinogradOutputAccumulate.call(down, strip.len(), 0, nil, s[:])
+			} else {
+				vecWinogradOutput.call(down, strip.len(), 0, nil, s[:])
+			}
+			continue
+		}
+		// The tile reaches beyond the image: by way of the first half, of which the
+		// rows that are overwritten have been read.
+		out := c.half[winogradOut*winogradIn*winogradStrip:]
+		s[winogradIn] = vectorStream{data: out, step: winogradStrip}
+		for y := range down {
+			for i := range winogradIn {
+				s[i] = vectorStream{data: c.half[(y*winogradIn+i)*winogradStrip:]}
+			}
+			vecWinogradOutput.call(1, strip.len(), 0, nil, s[:])
+			for x := range across {
+				to, from := c.c[at+(y*c.w+x)*pixel:][:strip.len()], out[x*winogradStrip:]
+				if c.accumulate {
+					vecAdd.call(1, strip.len(), 0, nil, []vectorStream{{data: to}, {data: from}, {data: to}})
+				} else {
+					copy(to, from)
+				}
+			}
+		}
+	}
+}

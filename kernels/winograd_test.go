@@ -1,0 +1,132 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// withAlgorithm sets the convolution algorithm for a test.
+func withAlgorithm(t testing.TB, a ConvAlgorithm) {
+	t.Helper()
+	old := CurrentConvAlgorithm()
+	t.Cleanup(func() { SetConvAlgorithm(old) })
+	if err := SetConvAlgorithm(a); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// winogradBound is the error that F(4x4, 3x3) may make beside the largest sum of
+// absolute products, in units of rounding: the transforms mix the values of a tile,
+// so an error is not in proportion to the sum it lands in.
+const winogradBound = 24
+
+func checkWinogradShape(t failer, r *rand.Rand, s Conv2dShape, accumulate bool) {
+	t.Helper()
+	x, w, dy := randomSlice[float32](r, s.inputLen()), randomSlice[float32](r, s.weightLen()), randomSlice[float32](r, s.outputLen())
+	bias := randomSlice[float32](r, s.OC)
+	y, yGuard := guarded(t, len(dy))
+	dx, dxGuard := guarded(t, len(x))
+	dw, dwGuard := guarded(t, len(w))
+	results := []struct {
+		what     string
+		got      []float32
+		exact    []float64
+		absolute []float64
+	}{{what: "forward", got: y}, {what: "backward data", got: dx}, {what: "backward weights", got: dw}}
+	for i := range results {
+		results[i].exact, results[i].absolute = make([]float64, len(results[i].got)), make([]float64, len(results[i].got))
+		for j := range results[i].got {
+			if i == 0 {
+				results[i].exact[j] = float64(bias[j%s.OC])
+			} else if accumulate {
+				results[i].got[j] = float32(j%7) - 3
+				results[i].exact[j] = float64(results[i].got[j])
+			}
+		}
+	}
+	directConv2d(s, func(xi, wi, yi int) {
+		for i, p := range [...]struct {
+			at   int
+			a, b float32
+		}{{yi, x[xi], w[wi]}, {xi, dy[yi], w[wi]}, {wi, dy[yi], x[xi]}} {
+			product := float64(p.a) * float64(p.b)
+			results[i].exact[p.at] += product
+			results[i].absolute[p.at] += math.Abs(product)
+		}
+	})
+	packed := make([]float32, PackedConv2dLen(s, ConvForward))
+	PackConv2d(packed, w, s, ConvForward)
+	Conv2dForward(y, x, packed, bias, s)
+	packed = make([]float32, PackedConv2dLen(s, ConvBackwardData))
+	PackConv2d(packed, w, s, ConvBackwardData)
+	Conv2dBackwardData(dx, dy, packed, s, accumulate)
+	Conv2dBackwardWeights(dw, x, dy, s, accumulate)
+	for i, guard := range []func(string){yGuard, dxGuard, dwGuard} {
+		result := results[i]
+		guard(result.what)
+		largest := 4.0
+		for _, v := range result.absolute {
+			largest = max(largest, v)
+		}
+		for j, v := range result.got {
+			if err := math.Abs(float64(v) - result.exact[j]); !(err <= winogradBound*unit*largest) {
+				t.Fatalf("%+v accumulate %v %s: element %d is %v, want %v: off by %.3g units of the largest sum", s, accumulate, result.what, j, v, result.exact[j], err/unit/largest)
+			}
+		}
+	}
+}
+
+func TestWinograd(t *testing.T) {
+	withAlgorithm(t, ConvWinograd)
+	eachLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(31, 32))
+		for _, s := range []Conv2dShape{
+			{1, 1, 1, 1, 1, 3, 3, 1, 1}, {2, 16, 8, 8, 33, 3, 3, 1, 1}, {9, 20, 7, 7, 40, 3, 3, 1, 1}, {3, 5, 4, 4, 7, 3, 3, 1, 1},
+			{1, 300, 5, 3, 20, 3, 3, 1, 1}, {130, 4, 3, 9, 5, 3, 3, 1, 1}, {40, 33, 6, 12, 34, 3, 3, 1, 1},
+		} {
+			checkWinogradShape(t, r, s, false)
+			checkWinogradShape(t, r, s, true)
+		}
+	})
+}
+
+func TestWinogradOfAnyShape(t *testing.T) {
+	withAlgorithm(t, ConvWinograd)
+	eachLevel(t, func(t *testing.T) {
+		rapid.Check(t, func(t *rapid.T) {
+			s := Conv2dShape{
+				N: rapid.IntRange(1, 9).Draw(t, "N"), C: rapid.IntRange(1, 20).Draw(t, "C"), OC: rapid.IntRange(1, 40).Draw(t, "OC"),
+				H: rapid.IntRange(1, 9).Draw(t, "H"), W: rapid.IntRange(1, 9).Draw(t, "W"), KH: 3, KW: 3, Stride: 1, Padding: 1,
+			}
+			checkWinogradShape(t, rand.New(rand.NewPCG(33, 34)), s, rapid.Bool().Draw(t, "accumulate"))
+		})
+	})
+}
+
+func BenchmarkWinograd(b *testing.B) {
+	peak := PeakFloat32(Threads())
+	for _, s := range []Conv2dShape{{128, 64, 32, 32, 64, 3, 3, 1, 1}, {128, 128, 16, 16, 128, 3, 3, 1, 1}, {128, 256, 8, 8, 256, 3, 3, 1, 1}, {128, 512, 4, 4, 512, 3, 3, 1, 1}, {32, 640, 8, 8, 640, 3, 3, 1, 1}, {32, 160, 32, 32, 160, 3, 3, 1, 1}} {
+		r := rand.New(rand.NewPCG(7, 8))
+		x, w, y := randomSlice[float32](r, s.inputLen()), randomSlice[float32](r, s.weightLen()), randomSlice[float32](r, s.outputLen())
+		flops := 2 * float64(s.outputLen()) * float64(s.C*9)
+		for _, a := range []ConvAlgorithm{ConvDirect, ConvWinograd} {
+			b.Run(fmt.Sprintf("%dx%dx%d-%d/%v", s.C, s.H, s.W, s.OC, a), func(b *testing.B) {
+				withAlgorithm(b, a)
+				packed := make([]float32, PackedConv2dLen(s, ConvForward))
+				b.Run("pack", func(b *testing.B) { benchBytes2(b, func() { PackConv2d(packed, w, s, ConvForward) }) })
+				b.Run("forward", func(b *testing.B) { benchFlops(b, peak, flops, func() { Conv2dForward(y, x, packed, nil, s) }) })
+				b.Run("weights", func(b *testing.B) { benchFlops(b, peak, flops, func() { Conv2dBackwardWeights(w, x, y, s, false) }) })
+			})
+		}
+	}
+}
+
+func benchBytes2(b *testing.B, f func()) {
+	for range b.N {
+		f()
+	}
+}

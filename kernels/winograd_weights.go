@@ -1,0 +1,140 @@
+package kernels
+
+import "unsafe"
+
+// winogradBatchBytes is about how much transformed data of x and dy is kept at a
+// time: it should stay in the last-level cache. The batches order the sums.
+const (
+	winogradBatchBytes = 8 << 20
+	winogradBatchRows  = 128 // at least
+)
+
+// winogradWeights is a backward-weights computation by F(3x3, 4x4), the same
+// algorithm with the gradient of the output as the filter: for each point the sum
+// over tiles and images of transformed x times transformed dy is a matrix product,
+//
+//	dw = G' [sum over rows of (B x B') (A' dy A)'] G
+type winogradWeights struct {
+	winogradTiles
+	s     Conv2dShape
+	kern  *brgemmKernels
+	x, dy []float32
+	ocPad int // columns of sums: OC, filled up to whole vectors
+	parts int // of the channels
+
+	v, e []float32 // of a batch: [point][rows][C] and [point][rows][OC]
+	sums []float32 // [point][C][ocPad]
+}
+
+// winogradBackwardWeights is Conv2dBackwardWeights by Winograd's algorithm.
+func winogradBackwardWeights(dw, x, dy []float32, s Conv2dShape, accumulate bool) {
+	w := &winogradWeights{winogradTiles: newWinogradTiles(s.H, s.W), s: s, kern: brgemmOf[float32](), x: x, dy: dy}
+	w.ocPad = ceilDiv(s.OC, w.kern.lanes) * w.kern.lanes
+	w.parts = ceilDiv(s.C, weightsGroupChannels)
+	sums := takeScratch[float32](winogradPoints * s.C * w.ocPad)
+	defer sums.drop()
+	w.sums = sums.data
+
+	most := max(winogradBatchBytes/(4*winogradPoints*(s.C+s.OC)), winogradBatchRows)
+	images := ceilDiv(s.N, ceilDiv(s.N, most))
+	tiles := min(max(most/images, 1), w.count())
+	rows := images * tiles
+	transformed := takeScratch[float32](winogradPoints * rows * (s.C + s.OC))
+	defer transformed.drop()
+	w.v, w.e = transformed.data[:winogradPoints*rows*s.C], transformed.data[winogradPoints*rows*s.C:]
+	first := true
+	for _, i := range (span{0, s.N}).cut(images) {
+		for _, t := range (span{0, w.count()}).cut(tiles) {
+			w.batch(t, i, !first)
+			first = false
+		}
+	}
+	taps := takeScratch[float32](9 * s.C * w.ocPad)
+	defer taps.drop()
+	w.filters(taps.data)
+	storeWeights(dw, taps.data, s, w.ocPad, accumulate)
+}
+
+// batch adds some tiles of some images to the sums, or sets them.
+func (w *winogradWeights) batch(tiles, images span, accumulate bool) {
+	rows := tiles.len() * images.len()
+	// A task transforms x or dy of one tile.
+	Parallel(2*tiles.len(), func(task int) {
+		half := takeScratch[float32](winogradPoints * winogradStrip)
+		defer half.drop()
+		i := task / 2
+		if task%2 == 0 {
+			w.transform(winogradOfInput, w.v[i*images.len()*w.s.C:], rows*w.s.C, w.x, half.data, w.s.N, w.s.C, tiles.from+i, images)
+		} else {
+			w.transform(winogradOfGradient, w.e[i*images.len()*w.s.OC:], rows*w.s.OC, w.dy, half.data, w.s.N, w.s.OC, tiles.from+i, images)
+		}
+	})
+	Parallel(winogradPoints*w.parts, func(task int) {
+		w.multiply(task/w.parts, split(w.s.C, w.parts, task%w.parts), rows, accumulate)
+	})
+}
+
+// multiply adds up one point for some channels of x.
+func (w *winogradWeights) multiply(point int, channels span, rows int, accumulate bool) {
+	c, oc, nr := w.s.C, w.s.OC, w.kern.nr
+	aK := ceilDiv(w.kern.mr, w.kern.lanes) * w.kern.lanes
+	cut := cutRows(channels.len(), w.kern.mr)
+	const panelsAtOnce = 8 // beside the tiles of x in the second-level cache
+	packed := takeScratch[float32](maxRun * (cut.tiles*aK + panelsAtOnce*nr))
+	defer packed.drop()
+	a, b := packed.data[:maxRun*cut.tiles*aK], packed.data[maxRun*cut.tiles*aK:]
+	args := &brgemmArgs{aK: aK * 4, bK: nr * 4, cRow: w.ocPad * 4, taps: new(brgemmTap), numTaps: 1}
+	if accumulate {
+		args.accumulate = 1
+	}
+	for _, run := range (span{0, rows}).cut(maxRun) {
+		args.k = run.len()
+		x := w.v[(point*rows+run.from)*c+channels.from:]
+		cut.each(span{0, cut.tiles}, func(t, tiles, m int) {
+			packTiles(a[t*args.k*aK:], aK, args.k*aK, x[cut.start(t):], c, m, args.k, m, tiles)
+		})
+		for _, panels := range (span{0, ceilDiv(oc, nr)}).cut(panelsAtOnce) {
+			packPanels(b, nr, w.e[(point*rows+run.from)*oc:], oc, args.k, panels)
+			for p := range panels.len() {
+				col := (panels.from + p) * nr
+				cut.each(span{0, cut.tiles}, func(t, tiles, m int) {
+					args.a, args.b = unsafe.Pointer(&a[t*args.k*aK]), unsafe.Pointer(&b[p*args.k*nr])
+					args.c = unsafe.Pointer(&w.sums[(point*c+channels.from+cut.start(t))*w.ocPad+col])
+					w.kern.tiles(true, 4, m, tiles, min(nr, w.ocPad-col), args.k*aK*4, args)
+				})
+			}
+		}
+		args.accumulate = 1
+	}
+}
+
+// packPanels copies panels of nr columns of a matrix with that many columns, the
+// last one filled up with zeros.
+func packPanels(dst []float32, nr int, src []float32, columns, rows int, panels span) {
+	whole := min(panels.to, columns/nr) - panels.from
+	packTiles(dst, nr, rows*nr, src[panels.from*nr:], columns, nr, rows, nr, whole)
+	if rest := columns % nr; rest > 0 && panels.to*nr > columns {
+		packTiles(dst[whole*rows*nr:], nr, 0, src[columns-rest:], columns, 0, rows, rest, 1)
+	}
+}
+
+// filters transforms the sums to those of the taps, [3][3][C][ocPad].
+func (w *winogradWeights) filters(taps []float32) {
+	length := w.s.C * w.ocPad
+	Parallel(ceilDiv(length, winogradStrip), func(task int) {
+		strip := blockSpan(winogradStrip, length, task)
+		half := takeScratch[float32](3 * winogradIn * winogradStrip)
+		defer half.drop()
+		var s [winogradIn + 1]vectorStream
+		for i := range winogradIn {
+			s[i] = vectorStream{data: w.sums[i*winogradIn*length+strip.from:], stride: length}
+		}
+		s[winogradIn] = vectorStream{data: half.data, stride: winogradStrip, step: winogradIn * winogradStrip}
+		vecWinogradFilterGradient.call(winogradIn, strip.len(), 0, nil, s[:])
+		for i := range winogradIn {
+			s[i] = vectorStream{data: half.data[i*winogradStrip:], stride: winogradIn * winogradStrip}
+		}
+		s[winogradIn] = vectorStream{data: taps[strip.from:], stride: 3 * length, step: length}
+		vecWinogradFilterGradient.call(3, strip.len(), 0, nil, s[:])
+	})
+}
