@@ -45,9 +45,19 @@ func MeasureMachine() Machine {
 	return m
 }
 
-// UseEngine chooses the instruction-set level by name ("" keeps it) and the
-// number of threads (0 keeps it) of every later kernel call.
-func UseEngine(isa string, threads int) error {
+// UseEngine chooses the instruction-set level and the convolution algorithm by
+// name ("" keeps them) and the number of threads (0 keeps it) of every later kernel
+// call.
+func UseEngine(isa string, threads int, conv string) error {
+	if conv != "" {
+		algorithm, err := kernels.ParseConvAlgorithm(conv)
+		if err != nil {
+			return err
+		}
+		if err := kernels.SetConvAlgorithm(algorithm); err != nil {
+			return err
+		}
+	}
 	if isa != "" {
 		level, err := kernels.ParseLevel(isa)
 		if err != nil {

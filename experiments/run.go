@@ -107,6 +107,13 @@ func useEngine(cfg *config.Config) (*config.Config, error) {
 			return nil, cfg.At("threads", err)
 		}
 	}
+	algorithm, err := kernels.ParseConvAlgorithm(cfg.Conv)
+	if err == nil {
+		err = kernels.SetConvAlgorithm(algorithm)
+	}
+	if err != nil {
+		return nil, cfg.At("conv", err)
+	}
 	used := *cfg
 	used.ISA = kernels.CurrentLevel().String()
 	return &used, nil

@@ -32,7 +32,7 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	out, _ = p.must(t, "run", "--help")
-	for _, flag := range []string{"--set=KEY=VALUE", "--out=DIR", "--resume", "--seed=N", "--threads=N", "--isa=LEVEL", "--quiet", "--json"} {
+	for _, flag := range []string{"--set=KEY=VALUE", "--out=DIR", "--resume", "--seed=N", "--threads=N", "--isa=LEVEL", "--conv=ALGORITHM", "--quiet", "--json"} {
 		if !strings.Contains(out, flag) {
 			t.Errorf("help of run lacks %s:\n%s", flag, out)
 		}

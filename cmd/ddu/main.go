@@ -88,6 +88,7 @@ func fail(term terminal, err error, code int) int {
 type engineFlags struct {
 	Threads *int   `help:"Threads to use (default: all cores)." placeholder:"N"`
 	ISA     string `name:"isa" help:"Use at most this instruction-set level: portable, neon, avx2, avx512 (default: the best this CPU has)." placeholder:"LEVEL"`
+	Conv    string `name:"conv" help:"How 3x3 convolutions are computed: auto (default), direct or winograd." placeholder:"ALGORITHM"`
 }
 
 // apply sets what the flags say for commands without an experiment file.
@@ -99,5 +100,5 @@ func (f engineFlags) apply() error {
 	if f.Threads != nil {
 		threads = *f.Threads
 	}
-	return bench.UseEngine(isa, threads)
+	return bench.UseEngine(isa, threads, f.Conv)
 }

@@ -81,6 +81,9 @@ func (c *runCommand) flagKeys() map[string]string {
 	if c.ISA != "" {
 		keys["isa"] = c.ISA
 	}
+	if c.Conv != "" {
+		keys["conv"] = c.Conv
+	}
 	return keys
 }
 

@@ -17,6 +17,7 @@ type Config struct {
 	Precision string `toml:"precision"`
 	Threads   int    `toml:"threads"` // 0: all cores
 	ISA       string `toml:"isa"`     // "auto" or the name of a kernels.Level
+	Conv      string `toml:"conv"`    // the name of a kernels.ConvAlgorithm
 
 	Data  Data  `toml:"data"`
 	Model Model `toml:"model"`
@@ -84,7 +85,7 @@ type Runs struct {
 // network have no default: set data.name and model.name.
 func Default() *Config {
 	c := &Config{
-		Seed: 1, Precision: "fp32", ISA: "auto",
+		Seed: 1, Precision: "fp32", ISA: "auto", Conv: "auto",
 		Data:  Data{OOD: []string{}},
 		Model: Model{Depth: 28, Widen: 10, Coeff: 3, PowerIterations: 1},
 		Train: Train{

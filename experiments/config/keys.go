@@ -58,6 +58,7 @@ var keys = []key{
 	{"precision", func(c *Config) any { return &c.Precision }, precisionRule, "", "Arithmetic of training and evaluation; `auto` takes `fp32`."},
 	{"threads", func(c *Config) any { return &c.Threads }, atLeast(0), "", "Threads to use; 0 takes all cores. Results do not depend on it."},
 	{"isa", func(c *Config) any { return &c.ISA }, oneOf("auto", "portable", "neon", "avx2", "avx512"), "", "Highest instruction-set level to use; `auto` takes the best the CPU has."},
+	{"conv", func(c *Config) any { return &c.Conv }, oneOf("auto", "direct", "winograd"), "", "How 3x3 convolutions with stride 1 are computed; `auto` takes Winograd's algorithm where it is faster."},
 
 	{"data.name", func(c *Config) any { return &c.Data.Name }, datasetRule, "required", "Data set to learn, by the name `ddu` knows it under; `_` and `-` are equal."},
 	{"data.ood", func(c *Config) any { return &c.Data.OOD }, datasetsRule, "", "Data sets to tell apart from it, each against its test images."},
