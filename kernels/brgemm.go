@@ -27,7 +27,24 @@ type brgemmArgs struct {
 	accumulate   int
 
 	_ [2]uintptr // of the assembly: the current tile of A and of C
+
+	single [1]brgemmTap // what taps may point to when there is one
 }
+
+// takeArgs returns zero arguments. Put them back with drop.
+func takeArgs() *brgemmArgs {
+	args := brgemmArgsPool.Get().(*brgemmArgs)
+	*args = brgemmArgs{}
+	return args
+}
+
+func (args *brgemmArgs) drop() {
+	*args = brgemmArgs{}
+	brgemmArgsPool.Put(args)
+}
+
+// oneTap is for products that are no batch.
+func (args *brgemmArgs) oneTap() { args.taps, args.numTaps = &args.single[0], 1 }
 
 // brgemmTap is one term of the batch: where A_t and B_t begin.
 type brgemmTap struct{ a, b int }

@@ -54,7 +54,9 @@ func directProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection,
 	groups := min(panels, max(1, 4*Threads()/max(len(plan.chunks), 1)))
 	Parallel(len(plan.chunks)*groups, func(task int) {
 		chunk, group := plan.chunks[task/groups], split(panels, groups, task%groups)
-		args := brgemmArgs{bK: kern.nr * 4}
+		args := takeArgs()
+		defer args.drop()
+		args.bK = kern.nr * 4
 		for p := group.from; p < group.to; p++ {
 			col := p * kern.nr
 			cols := min(kern.nr, width-col)
@@ -71,7 +73,7 @@ func directProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection,
 				for _, run := range b.runs {
 					args.a, args.b, args.c = unsafe.Pointer(&a[b.a]), unsafe.Pointer(&packed[p*panelLen]), unsafe.Pointer(&c[b.c+col])
 					args.k, args.taps, args.numTaps = run.k, &run.taps[0], len(run.taps)
-					kern.run(false, 4, b.rows, cols, &args)
+					kern.run(false, 4, b.rows, cols, args)
 					args.accumulate = 1
 				}
 			}

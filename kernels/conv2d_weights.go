@@ -80,6 +80,8 @@ func (g *weightsProduct) task(t int) {
 		panels:         split(ceilDiv(g.s.OC, g.kern.nr), g.colGroups, group%g.colGroups),
 		aK:             ceilDiv(g.kern.mr, g.kern.lanes) * g.kern.lanes,
 	}
+	w.args = takeArgs()
+	defer w.args.drop()
 	w.cut = cutRows(w.channels.len(), g.kern.mr)
 	w.aStep = g.reach(g.lines, g.s.KH, g.s.H) * g.reach(g.columns, g.s.KW, g.s.W) * g.images * w.aK
 	w.bStep = g.lines * g.columns * g.images * g.kern.nr
@@ -115,7 +117,7 @@ type weightsTask struct {
 	aK, aStep, bStep  int
 
 	taps []brgemmTap
-	args brgemmArgs
+	args *brgemmArgs
 }
 
 // outputBox is a box of the output.
@@ -211,7 +213,7 @@ func (w *weightsTask) product(box outputBox, lines, inLines, inColumns span, pan
 		return
 	}
 	col := (w.panels.from + panel) * w.kern.nr
-	args := &w.args
+	args := w.args
 	*args = brgemmArgs{k: (to - from) * images, aK: w.aK * 4, bK: w.kern.nr * 4, cRow: w.ocPad * 4, accumulate: 1, taps: &w.taps[0], numTaps: len(w.taps)}
 	w.cut.each(span{0, w.cut.tiles}, func(t, tiles, m int) {
 		args.a, args.b = unsafe.Pointer(&w.packedX[t*w.aStep]), unsafe.Pointer(&w.packedDy[panel*w.bStep])

@@ -185,7 +185,10 @@ func (g *matrixProduct[T]) compute(m, n int) {
 // blocks computes some row tiles of some panels of columns.
 func (g *matrixProduct[T]) blocks(tiles, panels span, n int) {
 	elem, nr := elemSize[T](), g.kern.nr
-	args := brgemmArgs{aRow: g.aStep * elem, aK: g.aK * elem, bK: g.bK * elem, cRow: g.ldc * elem, numTaps: 1, taps: new(brgemmTap)}
+	args := takeArgs()
+	defer args.drop()
+	args.aRow, args.aK, args.bK, args.cRow = g.aStep*elem, g.aK*elem, g.bK*elem, g.ldc*elem
+	args.oneTap()
 	for k0 := 0; k0 < g.k; k0 += maxRun {
 		args.k = min(maxRun, g.k-k0)
 		if k0 > 0 || g.accumulate {
@@ -203,7 +206,7 @@ func (g *matrixProduct[T]) blocks(tiles, panels span, n int) {
 				}
 				args.a, args.b = unsafe.Pointer(&g.a[at+k0*g.aK]), unsafe.Pointer(&g.b[j*g.panel+k0*g.bK])
 				args.c = unsafe.Pointer(&g.c[g.cut.start(t)*g.ldc+j*nr])
-				g.kern.tiles(g.column, elem, m, tiles, min(nr, n-j*nr), aTile*elem, &args)
+				g.kern.tiles(g.column, elem, m, tiles, min(nr, n-j*nr), aTile*elem, args)
 			})
 		}
 	}

@@ -1,6 +1,9 @@
 package kernels
 
-import "unsafe"
+import (
+	"sync"
+	"unsafe"
+)
 
 // packArgs is what a packing kernel works on: it copies tiles of rows, of a
 // width that a mask gives, from strided memory into panels whose rows lie one
@@ -13,6 +16,13 @@ type packArgs struct {
 	dstTile, srcTile int        // from one tile to the next
 	mask             [2]uintptr // of each vector of a row: bits, or the address of a vector mask
 }
+
+// What is passed to a function from a table escapes: pools save the allocation.
+var (
+	packArgsPool      = sync.Pool{New: func() any { return new(packArgs) }}
+	transposeArgsPool = sync.Pool{New: func() any { return new(transposeArgs) }}
+	brgemmArgsPool    = sync.Pool{New: func() any { return new(brgemmArgs) }}
+)
 
 // packer is the packing of one level.
 type packer struct {
@@ -41,7 +51,8 @@ func packTiles[T float](dst []T, dstRow, dstTile int, src []T, srcRow, srcTile, 
 		}
 		return
 	}
-	args := packArgs{
+	args := packArgsPool.Get().(*packArgs)
+	*args = packArgs{
 		dst: unsafe.Pointer(&dst[0]), src: unsafe.Pointer(&src[0]), rows: rows, srcRow: srcRow * elem,
 		tiles: tiles, dstTile: dstTile * elem, srcTile: srcTile * elem,
 	}
@@ -56,5 +67,7 @@ func packTiles[T float](dst []T, dstRow, dstTile int, src []T, srcRow, srcTile, 
 	}
 	// The ends are checked here: the kernel cannot.
 	_, _ = dst[(tiles-1)*dstTile+rows*dstRow-1], src[(tiles-1)*srcTile+(rows-1)*srcRow+width-1]
-	p.kernels[units/p.units-1](&args)
+	p.kernels[units/p.units-1](args)
+	args.dst, args.src = nil, nil
+	packArgsPool.Put(args)
 }

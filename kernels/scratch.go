@@ -2,19 +2,34 @@ package kernels
 
 import (
 	"math/bits"
+	"slices"
 	"sync"
 )
-
-// scratchPools hold working memory by size class, for every element type.
-var scratchPools [2][bits.UintSize]sync.Pool
 
 // scratch is working memory for one call.
 type scratch[T float] struct{ data []T }
 
+// Small working memory is kept by size class, large memory, of which the classes
+// together would hold far too much, in one list.
+var (
+	scratchClasses [2][bits.UintSize]sync.Pool
+	scratch32      scratchList[float32]
+	scratch64      scratchList[float64]
+)
+
+const (
+	largeScratch = 1 << 14 // elements
+	// scratchSlack bounds how much larger than wanted a recycled buffer may be.
+	scratchSlack = 8
+)
+
 // takeScratch returns n elements with any contents. Put them back with drop.
 func takeScratch[T float](n int) *scratch[T] {
+	if n > largeScratch {
+		return scratchListOf[T]().take(n)
+	}
 	class := bits.Len(uint(max(n, 1) - 1))
-	if s, ok := scratchPools[elemSize[T]()/8][class].Get().(*scratch[T]); ok {
+	if s, ok := scratchClasses[elemSize[T]()/8][class].Get().(*scratch[T]); ok {
 		s.data = s.data[:n]
 		return s
 	}
@@ -22,6 +37,54 @@ func takeScratch[T float](n int) *scratch[T] {
 }
 
 func (s *scratch[T]) drop() {
+	if cap(s.data) > largeScratch {
+		scratchListOf[T]().put(s)
+		return
+	}
 	class := bits.Len(uint(cap(s.data) - 1))
-	scratchPools[elemSize[T]()/8][class].Put(s)
+	scratchClasses[elemSize[T]()/8][class].Put(s)
+}
+
+func scratchListOf[T float]() *scratchList[T] {
+	var list any = &scratch32
+	if elemSize[T]() == 8 {
+		list = &scratch64
+	}
+	return list.(*scratchList[T])
+}
+
+// scratchList keeps free buffers by rising capacity.
+type scratchList[T float] struct {
+	mu   sync.Mutex
+	free []*scratch[T]
+}
+
+func (l *scratchList[T]) search(n int) int {
+	i, _ := slices.BinarySearchFunc(l.free, n, func(s *scratch[T], n int) int { return cap(s.data) - n })
+	return i
+}
+
+// take returns the smallest free buffer that fits. Where there is none it lets go
+// of the next smaller one: a new one replaces it, so that there are never more
+// buffers than were in use at once.
+func (l *scratchList[T]) take(n int) *scratch[T] {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := l.search(n)
+	if i < len(l.free) && cap(l.free[i].data) <= scratchSlack*n {
+		s := l.free[i]
+		l.free = slices.Delete(l.free, i, i+1)
+		s.data = s.data[:n]
+		return s
+	}
+	if i > 0 && scratchSlack*cap(l.free[i-1].data) >= n {
+		l.free = slices.Delete(l.free, i-1, i)
+	}
+	return &scratch[T]{make([]T, n)}
+}
+
+func (l *scratchList[T]) put(s *scratch[T]) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.free = slices.Insert(l.free, l.search(cap(s.data)), s)
 }

@@ -38,14 +38,17 @@ func transpose[T float](dst []T, dstRow int, src []T, srcRow, rows, cols int) {
 		doneRows, doneCols = rows/t.size*t.size, cols/t.size*t.size
 	}
 	if doneCols > 0 {
-		args := transposeArgs{
+		args := transposeArgsPool.Get().(*transposeArgs)
+		*args = transposeArgs{
 			dstRow: dstRow * elem, srcRow: srcRow * elem, blocks: doneCols / t.size,
 			dstBlock: t.size * dstRow * elem, srcBlock: t.size * elem,
 		}
 		for i := 0; i < doneRows; i += t.size {
 			args.dst, args.src = unsafe.Pointer(&dst[i]), unsafe.Pointer(&src[i*srcRow])
-			t.kernel(&args)
+			t.kernel(args)
 		}
+		args.dst, args.src = nil, nil
+		transposeArgsPool.Put(args)
 	}
 	for i := range rows {
 		from := doneCols

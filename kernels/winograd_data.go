@@ -58,7 +58,7 @@ type winogradChunk struct {
 	tile []float32 // rows of v as the micro-kernels read them: [row tile][k][aK]
 	aK   int
 	bias []float32 // for each image once
-	args brgemmArgs
+	args *brgemmArgs
 }
 
 func (w *winogradConv) chunk(tiles, images span) {
@@ -80,6 +80,8 @@ func (w *winogradConv) chunk(tiles, images span) {
 		*to, rest = rest[:sizes[i]:sizes[i]], rest[sizes[i]:]
 	}
 	repeat(c.bias, w.bias)
+	c.args = takeArgs()
+	defer c.args.drop()
 	for i := range tiles.len() {
 		w.transform(winogradOfInput, c.v[i*images.len()*w.depth:], rows*w.depth, w.a, c.half, w.n, w.depth, tiles.from+i, images)
 	}
@@ -93,11 +95,12 @@ func (w *winogradConv) chunk(tiles, images span) {
 
 // multiply computes the product of one point.
 func (c *winogradChunk) multiply(point int) {
-	nr, args := c.kern.nr, &c.args
+	nr, args := c.kern.nr, c.args
 	panels := ceilDiv(c.width, nr)
 	v, m := c.v[point*c.rows*c.depth:(point+1)*c.rows*c.depth], c.m[point*c.rows*c.width:]
 	filters := c.filters[point*panels*c.depth*nr:]
-	*args = brgemmArgs{aK: c.aK * 4, bK: nr * 4, cRow: c.width * 4, taps: new(brgemmTap), numTaps: 1}
+	*args = brgemmArgs{aK: c.aK * 4, bK: nr * 4, cRow: c.width * 4}
+	args.oneTap()
 	for _, run := range (span{0, c.depth}).cut(maxRun) {
 		args.k = run.len()
 		step := args.k * c.aK

@@ -83,7 +83,10 @@ func (w *winogradWeights) multiply(point int, channels span, rows int, accumulat
 	packed := takeScratch[float32](maxRun * (cut.tiles*aK + panelsAtOnce*nr))
 	defer packed.drop()
 	a, b := packed.data[:maxRun*cut.tiles*aK], packed.data[maxRun*cut.tiles*aK:]
-	args := &brgemmArgs{aK: aK * 4, bK: nr * 4, cRow: w.ocPad * 4, taps: new(brgemmTap), numTaps: 1}
+	args := takeArgs()
+	defer args.drop()
+	args.aK, args.bK, args.cRow = aK*4, nr*4, w.ocPad*4
+	args.oneTap()
 	if accumulate {
 		args.accumulate = 1
 	}
