@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 )
@@ -20,7 +21,8 @@ func benchFlops(b *testing.B, peak, flops float64, f func()) {
 }
 
 // BenchmarkConv2d runs the convolutions of ResNet-18 (batch 128, 32x32) and some
-// others in three directions. Products with padding count as work.
+// others in three directions, by each algorithm that applies. Products are counted
+// as the direct algorithm computes them, padding included.
 func BenchmarkConv2d(b *testing.B) {
 	peak := PeakFloat32(Threads())
 	for _, s := range []Conv2dShape{
@@ -38,23 +40,36 @@ func BenchmarkConv2d(b *testing.B) {
 		{128, 16, 28, 28, 16, 3, 3, 1, 1},
 		{128, 1, 28, 28, 6, 5, 5, 1, 0},
 	} {
-		x, y, w := make([]float32, s.inputLen()), make([]float32, s.outputLen()), make([]float32, s.weightLen())
-		forward, backward := make([]float32, PackedConv2dLen(s, ConvForward)), make([]float32, PackedConv2dLen(s, ConvBackwardData))
-		flops := 2 * float64(s.outputLen()) * float64(s.C*s.KH*s.KW)
-		run := func(direction string, f func()) {
-			name := fmt.Sprintf("n%d_c%d_%dx%d_oc%d_k%d_s%d/%s", s.N, s.C, s.H, s.W, s.OC, s.KH, s.Stride, direction)
-			b.Run(name, func(b *testing.B) { benchFlops(b, peak, flops, f) })
+		for _, a := range []ConvAlgorithm{ConvDirect, ConvWinograd} {
+			withAlgorithm(b, a)
+			if s.Algorithm(ConvForward) == a {
+				benchConv2d(b, s, a, peak)
+			}
 		}
-		run("forward", func() { Conv2dForward(y, x, forward, nil, s) })
-		run("backwardData", func() { Conv2dBackwardData(x, y, backward, s, false) })
-		run("backwardWeights", func() { Conv2dBackwardWeights(w, x, y, s, false) })
 	}
+}
+
+func benchConv2d(b *testing.B, s Conv2dShape, a ConvAlgorithm, peak float64) {
+	r := rand.New(rand.NewPCG(1, 2))
+	x, y, w := randomSlice[float32](r, s.inputLen()), randomSlice[float32](r, s.outputLen()), randomSlice[float32](r, s.weightLen())
+	forward, backward := make([]float32, PackedConv2dLen(s, ConvForward)), make([]float32, PackedConv2dLen(s, ConvBackwardData))
+	PackConv2d(forward, w, s, ConvForward)
+	PackConv2d(backward, w, s, ConvBackwardData)
+	flops := 2 * float64(s.outputLen()) * float64(s.C*s.KH*s.KW)
+	run := func(direction string, f func()) {
+		name := fmt.Sprintf("n%d_c%d_%dx%d_oc%d_k%d_s%d/%v/%s", s.N, s.C, s.H, s.W, s.OC, s.KH, s.Stride, a, direction)
+		b.Run(name, func(b *testing.B) { benchFlops(b, peak, flops, f) })
+	}
+	run("forward", func() { Conv2dForward(y, x, forward, nil, s) })
+	run("backwardData", func() { Conv2dBackwardData(x, y, backward, s, false) })
+	run("backwardWeights", func() { Conv2dBackwardWeights(w, x, y, s, false) })
 }
 
 // BenchmarkPackConv2d packs the weights of the largest convolution of ResNet-18.
 func BenchmarkPackConv2d(b *testing.B) {
 	s := Conv2dShape{1, 512, 4, 4, 512, 3, 3, 1, 1}
 	w, packed := make([]float32, s.weightLen()), make([]float32, PackedConv2dLen(s, ConvForward))
+	withAlgorithm(b, ConvDirect)
 	benchBytes(b, "forward", 8*len(w), func() { PackConv2d(packed, w, s, ConvForward) })
 	packed = make([]float32, PackedConv2dLen(s, ConvBackwardData))
 	benchBytes(b, "backwardData", 8*len(w), func() { PackConv2d(packed, w, s, ConvBackwardData) })

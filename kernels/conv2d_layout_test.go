@@ -71,6 +71,7 @@ func toNHWC(x []float32, n, c int) []float32 {
 
 // The convolutions compared by BenchmarkConv2dLayout compute the same thing.
 func TestConv2dLayouts(t *testing.T) {
+	withAlgorithm(t, ConvDirect)
 	eachLevel(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(17, 18))
 		for _, s := range []Conv2dShape{{5, 20, 6, 6, 40, 3, 3, 1, 1}, {3, 16, 7, 7, 16, 3, 3, 2, 1}, {4, 17, 4, 4, 32, 1, 1, 2, 0}} {
@@ -107,6 +108,7 @@ func TestConv2dLayouts(t *testing.T) {
 // zeros, so that every tap is valid and every line one run of rows; writing the
 // border is not counted. Backward weights packs its operands and does not care.
 func BenchmarkConv2dLayout(b *testing.B) {
+	withAlgorithm(b, ConvDirect)
 	peak := PeakFloat32(Threads())
 	for _, l := range layoutCases() {
 		b.Run(l.name, func(b *testing.B) { benchFlops(b, peak, l.flops, l.run) })

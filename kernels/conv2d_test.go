@@ -133,6 +133,7 @@ var convCases = []Conv2dShape{
 }
 
 func TestConv2d(t *testing.T) {
+	withAlgorithm(t, ConvDirect)
 	eachLevel(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(7, 8))
 		for _, s := range convCases {
@@ -143,6 +144,7 @@ func TestConv2d(t *testing.T) {
 }
 
 func TestConv2dOfAnyShape(t *testing.T) {
+	withAlgorithm(t, ConvDirect)
 	eachLevel(t, func(t *testing.T) {
 		rapid.Check(t, func(t *rapid.T) {
 			s := Conv2dShape{
@@ -161,9 +163,18 @@ func TestConv2dOfAnyShape(t *testing.T) {
 
 // The bits must not depend on the number of threads.
 func TestConv2dBitsDoNotDependOnThreads(t *testing.T) {
+	for _, a := range []ConvAlgorithm{ConvDirect, ConvWinograd} {
+		t.Run(a.String(), func(t *testing.T) {
+			withAlgorithm(t, a)
+			checkConv2dThreads(t)
+		})
+	}
+}
+
+func checkConv2dThreads(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(11, 12))
-		for _, s := range []Conv2dShape{{40, 16, 16, 16, 24, 3, 3, 1, 1}, {3, 40, 4, 4, 70, 3, 3, 2, 1}} {
+		for _, s := range []Conv2dShape{{40, 16, 16, 16, 24, 3, 3, 1, 1}, {3, 40, 4, 4, 70, 3, 3, 2, 1}, {150, 40, 5, 9, 70, 3, 3, 1, 1}} {
 			x, w, dy := randomSlice[float32](r, s.inputLen()), randomSlice[float32](r, s.weightLen()), randomSlice[float32](r, s.outputLen())
 			var first []float32
 			for _, threads := range []int{1, 2, 7} {

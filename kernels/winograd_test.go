@@ -1,7 +1,6 @@
 package kernels
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -105,28 +104,4 @@ func TestWinogradOfAnyShape(t *testing.T) {
 			checkWinogradShape(t, rand.New(rand.NewPCG(33, 34)), s, rapid.Bool().Draw(t, "accumulate"))
 		})
 	})
-}
-
-func BenchmarkWinograd(b *testing.B) {
-	peak := PeakFloat32(Threads())
-	for _, s := range []Conv2dShape{{128, 64, 32, 32, 64, 3, 3, 1, 1}, {128, 128, 16, 16, 128, 3, 3, 1, 1}, {128, 256, 8, 8, 256, 3, 3, 1, 1}, {128, 512, 4, 4, 512, 3, 3, 1, 1}, {32, 640, 8, 8, 640, 3, 3, 1, 1}, {32, 160, 32, 32, 160, 3, 3, 1, 1}} {
-		r := rand.New(rand.NewPCG(7, 8))
-		x, w, y := randomSlice[float32](r, s.inputLen()), randomSlice[float32](r, s.weightLen()), randomSlice[float32](r, s.outputLen())
-		flops := 2 * float64(s.outputLen()) * float64(s.C*9)
-		for _, a := range []ConvAlgorithm{ConvDirect, ConvWinograd} {
-			b.Run(fmt.Sprintf("%dx%dx%d-%d/%v", s.C, s.H, s.W, s.OC, a), func(b *testing.B) {
-				withAlgorithm(b, a)
-				packed := make([]float32, PackedConv2dLen(s, ConvForward))
-				b.Run("pack", func(b *testing.B) { benchBytes2(b, func() { PackConv2d(packed, w, s, ConvForward) }) })
-				b.Run("forward", func(b *testing.B) { benchFlops(b, peak, flops, func() { Conv2dForward(y, x, packed, nil, s) }) })
-				b.Run("weights", func(b *testing.B) { benchFlops(b, peak, flops, func() { Conv2dBackwardWeights(w, x, y, s, false) }) })
-			})
-		}
-	}
-}
-
-func benchBytes2(b *testing.B, f func()) {
-	for range b.N {
-		f()
-	}
 }
