@@ -60,6 +60,7 @@ type brgemmKernels struct {
 	lanes    int
 	masked   bool        // ragged columns are masked; else B and C must have full vectors
 	bitMask  bool        // the mask is a bit per column
+	packRows int         // from how many panels on packing rows of A pays; 0: never
 	row, col []brgemmRow // by number of rows, from 1
 }
 
@@ -125,6 +126,16 @@ func (k *brgemmKernels) rowsAt(aRow int) int {
 	}
 	return k.mr
 }
+
+// packs tells whether rows of A, aRow bytes apart, should be packed in column form
+// before that many panels of B use them.
+func (k *brgemmKernels) packs(aRow, panels int) bool {
+	return k.packRows > 0 && panels >= k.packRows || aRow%conflictStride == 0 && panels >= 4
+}
+
+// tileRows is how many elements a tile of packed rows of A, in column form, takes
+// for each k: mr, filled up to whole vectors.
+func (k *brgemmKernels) tileRows() int { return ceilDiv(k.mr, k.lanes) * k.lanes }
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
 

@@ -171,7 +171,7 @@ func brgemmAVX512F32Col14x16(args *brgemmArgs)
 func brgemmAVX512F32Col14x32(args *brgemmArgs)
 
 var brgemmAVX512F32 = brgemmKernels{
-	mr: 14, nr: 32, lanes: 16, masked: true, bitMask: true,
+	mr: 14, nr: 32, lanes: 16, masked: true, bitMask: true, packRows: 0,
 	row: []brgemmRow{{},
 		{{brgemmAVX512F32Row1x16, brgemmAVX512F32Row1x16}, {brgemmAVX512F32Row1x32, brgemmAVX512F32Row1x32}},
 		{{brgemmAVX512F32Row2x16, brgemmAVX512F32Row2x16}, {brgemmAVX512F32Row2x32, brgemmAVX512F32Row2x32}},
@@ -375,7 +375,7 @@ func brgemmAVX512F64Col14x8(args *brgemmArgs)
 func brgemmAVX512F64Col14x16(args *brgemmArgs)
 
 var brgemmAVX512F64 = brgemmKernels{
-	mr: 14, nr: 16, lanes: 8, masked: true, bitMask: true,
+	mr: 14, nr: 16, lanes: 8, masked: true, bitMask: true, packRows: 0,
 	row: []brgemmRow{{},
 		{{brgemmAVX512F64Row1x8, brgemmAVX512F64Row1x8}, {brgemmAVX512F64Row1x16, brgemmAVX512F64Row1x16}},
 		{{brgemmAVX512F64Row2x8, brgemmAVX512F64Row2x8}, {brgemmAVX512F64Row2x16, brgemmAVX512F64Row2x16}},
@@ -555,7 +555,7 @@ func brgemmAVX2F32Col6x16(args *brgemmArgs)
 func brgemmAVX2F32Col6x16Tail(args *brgemmArgs)
 
 var brgemmAVX2F32 = brgemmKernels{
-	mr: 6, nr: 16, lanes: 8, masked: true, bitMask: false,
+	mr: 6, nr: 16, lanes: 8, masked: true, bitMask: false, packRows: 6,
 	row: []brgemmRow{{},
 		{{brgemmAVX2F32Row1x8, brgemmAVX2F32Row1x8Tail}, {brgemmAVX2F32Row1x16, brgemmAVX2F32Row1x16Tail}},
 		{{brgemmAVX2F32Row2x8, brgemmAVX2F32Row2x8Tail}, {brgemmAVX2F32Row2x16, brgemmAVX2F32Row2x16Tail}},
@@ -719,7 +719,7 @@ func brgemmAVX2F64Col6x8(args *brgemmArgs)
 func brgemmAVX2F64Col6x8Tail(args *brgemmArgs)
 
 var brgemmAVX2F64 = brgemmKernels{
-	mr: 6, nr: 8, lanes: 4, masked: true, bitMask: false,
+	mr: 6, nr: 8, lanes: 4, masked: true, bitMask: false, packRows: 0,
 	row: []brgemmRow{{},
 		{{brgemmAVX2F64Row1x4, brgemmAVX2F64Row1x4Tail}, {brgemmAVX2F64Row1x8, brgemmAVX2F64Row1x8Tail}},
 		{{brgemmAVX2F64Row2x4, brgemmAVX2F64Row2x4Tail}, {brgemmAVX2F64Row2x8, brgemmAVX2F64Row2x8Tail}},

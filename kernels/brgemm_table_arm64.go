@@ -147,7 +147,7 @@ func brgemmNEONF32Col8x8(args *brgemmArgs)
 func brgemmNEONF32Col8x12(args *brgemmArgs)
 
 var brgemmNEONF32 = brgemmKernels{
-	mr: 8, nr: 12, lanes: 4, masked: false, bitMask: false,
+	mr: 8, nr: 12, lanes: 4, masked: false, bitMask: false, packRows: 0,
 	row: []brgemmRow{{},
 		{{brgemmNEONF32Row1x4, brgemmNEONF32Row1x4}, {brgemmNEONF32Row1x8, brgemmNEONF32Row1x8}, {brgemmNEONF32Row1x12, brgemmNEONF32Row1x12}},
 		{{brgemmNEONF32Row2x4, brgemmNEONF32Row2x4}, {brgemmNEONF32Row2x8, brgemmNEONF32Row2x8}, {brgemmNEONF32Row2x12, brgemmNEONF32Row2x12}},
@@ -315,7 +315,7 @@ func brgemmNEONF64Col8x4(args *brgemmArgs)
 func brgemmNEONF64Col8x6(args *brgemmArgs)
 
 var brgemmNEONF64 = brgemmKernels{
-	mr: 8, nr: 6, lanes: 2, masked: false, bitMask: false,
+	mr: 8, nr: 6, lanes: 2, masked: false, bitMask: false, packRows: 0,
 	row: []brgemmRow{{},
 		{{brgemmNEONF64Row1x2, brgemmNEONF64Row1x2}, {brgemmNEONF64Row1x4, brgemmNEONF64Row1x4}, {brgemmNEONF64Row1x6, brgemmNEONF64Row1x6}},
 		{{brgemmNEONF64Row2x2, brgemmNEONF64Row2x2}, {brgemmNEONF64Row2x4, brgemmNEONF64Row2x4}, {brgemmNEONF64Row2x6, brgemmNEONF64Row2x6}},

@@ -38,7 +38,7 @@ func convProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection, a
 func directProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection, accumulate bool) {
 	kern := brgemmOf[float32]()
 	depth, width := d.depthWidth(s)
-	plan := planConv2d(s, d, kern.nr)
+	plan := planConv2d(s, d, kern)
 	if !accumulate {
 		for _, e := range plan.empty {
 			clear(c[e.from:e.to])
@@ -52,33 +52,95 @@ func directProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection,
 	// Few chunks, as in the last layers of a network at small batches: the
 	// panels of weights are shared out too.
 	groups := min(panels, max(1, 4*Threads()/max(len(plan.chunks), 1)))
+	p := directConv{kern: kern, c: c, a: a, packed: packed, bias: bias, width: width, panelLen: panelLen, accumulate: accumulate}
 	Parallel(len(plan.chunks)*groups, func(task int) {
 		chunk, group := plan.chunks[task/groups], split(panels, groups, task%groups)
-		args := takeArgs()
-		defer args.drop()
-		args.bK = kern.nr * 4
-		for p := group.from; p < group.to; p++ {
-			col := p * kern.nr
-			cols := min(kern.nr, width-col)
-			for i := chunk.from; i < chunk.to; i++ {
-				b := &plan.blocks[i]
-				args.accumulate = 0
-				if accumulate {
-					args.accumulate = 1
-				} else if bias != nil {
-					args.accumulate = 1
-					b.startFrom(c[b.c+col:], bias[col:col+cols])
-				}
-				args.aRow, args.cRow = b.aRow*4, b.cRow*4
-				for _, run := range b.runs {
-					args.a, args.b, args.c = unsafe.Pointer(&a[b.a]), unsafe.Pointer(&packed[p*panelLen]), unsafe.Pointer(&c[b.c+col])
-					args.k, args.taps, args.numTaps = run.k, &run.taps[0], len(run.taps)
-					kern.run(false, 4, b.rows, cols, args)
-					args.accumulate = 1
-				}
-			}
+		blocks := plan.blocks[chunk.from:chunk.to]
+		if kern.packs(blocks[0].aRow*4, group.len()) {
+			p.packedChunk(blocks, group)
+		} else {
+			p.chunk(blocks, group)
 		}
 	})
+}
+
+// directConv is a plan at work.
+type directConv struct {
+	kern               *brgemmKernels
+	c, a, packed, bias []float32
+	width, panelLen    int
+	accumulate         bool
+}
+
+// chunk computes some blocks for some panels, one panel after the other, with the
+// operand read in place.
+func (p *directConv) chunk(blocks []convBlock, panels span) {
+	args := takeArgs()
+	defer args.drop()
+	for j := panels.from; j < panels.to; j++ {
+		for i := range blocks {
+			b := &blocks[i]
+			for r := range b.runs {
+				run := &b.runs[r]
+				p.prepare(args, b, r, j)
+				args.a, args.aRow = unsafe.Pointer(&p.a[b.a]), b.aRow*4
+				args.k, args.taps, args.numTaps = run.k, &run.taps[0], len(run.taps)
+				p.kern.run(false, 4, b.rows, p.columns(j), args)
+			}
+		}
+	}
+}
+
+// packedChunk computes some blocks for all of some panels. What a run reads of the
+// operand is packed in column form first: micro-kernels then read it in order,
+// whatever the stride of its rows.
+func (p *directConv) packedChunk(blocks []convBlock, panels span) {
+	args := takeArgs()
+	defer args.drop()
+	aK := p.kern.tileRows()
+	for i := range blocks {
+		b := &blocks[i]
+		cut := cutRows(b.rows, p.kern.mr)
+		for r := range b.runs {
+			run := &b.runs[r]
+			step := len(run.taps) * run.k * aK
+			rows := takeScratch[float32](cut.tiles * step)
+			for t := range cut.tiles {
+				from := cut.start(t)
+				for n, tap := range run.taps {
+					// Whole vectors, with rows of the next tile, which nothing reads.
+					transpose(rows.data[t*step+n*run.k*aK:], aK, p.a[b.a+tap.a/4+from*b.aRow:], b.aRow, min(aK, b.rows-from), run.k)
+				}
+			}
+			for j := panels.from; j < panels.to; j++ {
+				p.prepare(args, b, r, j)
+				args.aK, args.k, args.taps, args.numTaps = aK*4, run.k, &run.packed[0], len(run.packed)
+				c := args.c
+				cut.each(span{0, cut.tiles}, func(t, tiles, m int) {
+					args.a, args.c = unsafe.Pointer(&rows.data[t*step]), unsafe.Add(c, cut.start(t)*args.cRow)
+					p.kern.tiles(true, 4, m, tiles, p.columns(j), step*4, args)
+				})
+			}
+			rows.drop()
+		}
+	}
+}
+
+func (p *directConv) columns(panel int) int { return min(p.kern.nr, p.width-panel*p.kern.nr) }
+
+// prepare sets B and C for run r of a block and a panel, and whether it adds: to
+// what C holds, or to the bias, or to the runs before.
+func (p *directConv) prepare(args *brgemmArgs, b *convBlock, r, panel int) {
+	col := panel * p.kern.nr
+	args.accumulate = 0
+	if r > 0 || p.accumulate || p.bias != nil {
+		args.accumulate = 1
+	}
+	if r == 0 && !p.accumulate && p.bias != nil {
+		b.startFrom(p.c[b.c+col:], p.bias[col:col+p.columns(panel)])
+	}
+	args.b, args.bK = unsafe.Pointer(&p.packed[panel*p.panelLen]), p.kern.nr*4
+	args.c, args.cRow = unsafe.Pointer(&p.c[b.c+col]), b.cRow*4
 }
 
 // startFrom sets the rows of a block to the bias, for the product to add to.

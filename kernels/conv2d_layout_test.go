@@ -26,7 +26,7 @@ func newNHWCConv2d(s Conv2dShape) nhwcConv2d {
 func (n nhwcConv2d) product(c, a, packed []float32, d ConvDirection) {
 	kern := brgemmOf[float32]()
 	depth, width := d.depthWidth(n.one)
-	plan := planConv2d(n.one, d, kern.nr)
+	plan := planConv2d(n.one, d, kern)
 	cImage, aImage := n.one.outputLen(), n.one.inputLen()
 	if d == ConvBackwardData {
 		cImage, aImage = aImage, cImage

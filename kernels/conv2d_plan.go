@@ -26,8 +26,9 @@ type convBlock struct {
 // some taps of a range of the depth, about maxRun terms. Its panel of weights
 // stays in the first-level cache while the rows of the block pass by.
 type convRun struct {
-	k    int
-	taps []brgemmTap
+	k      int
+	taps   []brgemmTap
+	packed []brgemmTap // where packed rows of A have the taps one after the other
 }
 
 // maxBlockRows bounds a block so that its input stays in cache while all panels
@@ -36,9 +37,9 @@ const maxBlockRows = 256
 
 // convPlanKey is what a plan depends on.
 type convPlanKey struct {
-	shape     Conv2dShape
-	direction ConvDirection
-	nr        int
+	shape        Conv2dShape
+	direction    ConvDirection
+	nr, tileRows int
 }
 
 // convPlans keeps plans; it is emptied when it grows large, as it might under
@@ -50,8 +51,8 @@ var convPlans struct {
 
 const maxConvPlans = 512
 
-func planConv2d(s Conv2dShape, d ConvDirection, nr int) *convPlan {
-	key := convPlanKey{s, d, nr}
+func planConv2d(s Conv2dShape, d ConvDirection, kern *brgemmKernels) *convPlan {
+	key := convPlanKey{s, d, kern.nr, kern.tileRows()}
 	convPlans.Lock()
 	defer convPlans.Unlock()
 	if p := convPlans.m[key]; p != nil {
@@ -60,7 +61,7 @@ func planConv2d(s Conv2dShape, d ConvDirection, nr int) *convPlan {
 	if convPlans.m == nil || len(convPlans.m) >= maxConvPlans {
 		convPlans.m = make(map[convPlanKey]*convPlan)
 	}
-	p := newConvPlan(s, d, nr)
+	p := newConvPlan(s, d, kern)
 	convPlans.m[key] = p
 	return p
 }
@@ -130,15 +131,15 @@ func (g axisGroup) continues(taps []axisTap) bool {
 	return true
 }
 
-func newConvPlan(s Conv2dShape, d ConvDirection, nr int) *convPlan {
+func newConvPlan(s Conv2dShape, d ConvDirection, kern *brgemmKernels) *convPlan {
 	resultH, resultW, sourceH, sourceW := s.OutH(), s.OutW(), s.H, s.W
 	if d == ConvBackwardData {
 		resultH, resultW, sourceH, sourceW = sourceH, sourceW, resultH, resultW
 	}
 	depth, width := d.depthWidth(s)
 	b := planBuilder{
-		n: s.N, depth: depth, width: width, nr: nr, kw: s.KW,
-		resultW: resultW, sourceW: sourceW, plan: &convPlan{nr: nr},
+		n: s.N, depth: depth, width: width, nr: kern.nr, kw: s.KW, tileRows: kern.tileRows(),
+		resultW: resultW, sourceW: sourceW, plan: &convPlan{nr: kern.nr},
 	}
 	columns := d.axis(resultW, sourceW, s.KW, s.Stride, s.Padding)
 	for _, g := range d.axis(resultH, sourceH, s.KH, s.Stride, s.Padding) {
@@ -153,6 +154,7 @@ func newConvPlan(s Conv2dShape, d ConvDirection, nr int) *convPlan {
 // planBuilder adds the blocks of one line of the result after the other.
 type planBuilder struct {
 	n, depth, width, nr, kw int
+	tileRows                int // of packed rows of A, filled up to whole vectors
 	resultW, sourceW        int
 	plan                    *convPlan
 }
@@ -194,8 +196,10 @@ func (b *planBuilder) runs(lines, columns []axisTap) []convRun {
 		for group := range groups {
 			g := split(len(taps), groups, group)
 			run := convRun{k: depth.len()}
-			for _, t := range taps[g.from:g.to] {
-				run.taps = append(run.taps, brgemmTap{t.a + depth.from*elem, t.b + depth.from*b.nr*elem})
+			for i, t := range taps[g.from:g.to] {
+				t = brgemmTap{t.a + depth.from*elem, t.b + depth.from*b.nr*elem}
+				run.taps = append(run.taps, t)
+				run.packed = append(run.packed, brgemmTap{i * run.k * b.tileRows * elem, t.b})
 			}
 			runs = append(runs, run)
 		}

@@ -78,7 +78,7 @@ func (g *weightsProduct) task(t int) {
 		sums:           g.sums.data[slice*g.sumsLen() : (slice+1)*g.sumsLen()],
 		channels:       split(g.s.C, g.rowGroups, group/g.colGroups),
 		panels:         split(ceilDiv(g.s.OC, g.kern.nr), g.colGroups, group%g.colGroups),
-		aK:             ceilDiv(g.kern.mr, g.kern.lanes) * g.kern.lanes,
+		aK:             g.kern.tileRows(),
 	}
 	w.args = takeArgs()
 	defer w.args.drop()

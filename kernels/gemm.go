@@ -98,7 +98,7 @@ func (g *matrixProduct[T]) takeA(a []T, lda int, trans bool, m, n int) {
 
 func (g *matrixProduct[T]) packA(a []T, lda int, trans bool, m int) {
 	g.column = true
-	g.aK = ceilDiv(g.kern.mr, g.kern.lanes) * g.kern.lanes
+	g.aK = g.kern.tileRows()
 	g.aStep = g.k * g.aK
 	g.packedA = takeScratch[T](g.cut.tiles * g.aStep)
 	g.a = g.packedA.data

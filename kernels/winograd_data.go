@@ -64,7 +64,7 @@ type winogradChunk struct {
 func (w *winogradConv) chunk(tiles, images span) {
 	rows := tiles.len() * images.len()
 	c := &winogradChunk{winogradConv: w, tiles: tiles, images: images, rows: rows, cut: cutRows(rows, w.kern.mr)}
-	c.aK = ceilDiv(w.kern.mr, w.kern.lanes) * w.kern.lanes
+	c.aK = w.kern.tileRows()
 	sizes := [...]int{winogradPoints * rows * w.depth, winogradPoints * rows * w.width, winogradPoints * winogradStrip, c.cut.tiles * maxRun * c.aK, 0}
 	if w.bias != nil {
 		sizes[4] = images.len() * w.width

@@ -77,7 +77,7 @@ func (w *winogradWeights) batch(tiles, images span, accumulate bool) {
 // multiply adds up one point for some channels of x.
 func (w *winogradWeights) multiply(point int, channels span, rows int, accumulate bool) {
 	c, oc, nr := w.s.C, w.s.OC, w.kern.nr
-	aK := ceilDiv(w.kern.mr, w.kern.lanes) * w.kern.lanes
+	aK := w.kern.tileRows()
 	cut := cutRows(channels.len(), w.kern.mr)
 	const panelsAtOnce = 8 // beside the tiles of x in the second-level cache
 	packed := takeScratch[float32](maxRun * (cut.tiles*aK + panelsAtOnce*nr))
