@@ -29,6 +29,8 @@ func convProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection, a
 	case len(c) == 0:
 	case s.Algorithm(d) == ConvWinograd:
 		winogradProduct(c, a, packed, bias, s, d, accumulate)
+	case d == ConvForward && s.unfolds():
+		newUnfolded(s, a).forward(c, packed, bias)
 	default:
 		directProduct(c, a, packed, bias, s, d, accumulate)
 	}

@@ -24,10 +24,14 @@ func Conv2dBackwardWeights(dw, x, dy []float32, s Conv2dShape, accumulate bool) 
 		winogradBackwardWeights(dw, x, dy, s, accumulate)
 		return
 	}
+	if s.unfolds() {
+		newUnfolded(s, x).backwardWeights(dw, dy, accumulate)
+		return
+	}
 	g := newWeightsProduct(s, x, dy)
 	defer g.sums.drop()
 	Parallel(g.slices*g.rowGroups*g.colGroups, g.task)
-	g.sumSlices()
+	sumSlices(g.sums.data, g.slices)
 	storeWeights(dw, g.sums.data, s, g.ocPad, accumulate)
 }
 
@@ -244,15 +248,15 @@ func validRange(out, in, k, stride, padding int) (from, to int) {
 	return from, to
 }
 
-// sumSlices adds the sums of all slices to those of the first, in order.
-func (g *weightsProduct) sumSlices() {
+// sumSlices adds all of a number of slices to the first, in order.
+func sumSlices(sums []float32, slices int) {
 	const block = 1 << 12
-	n := g.sumsLen()
+	n := len(sums) / slices
 	Parallel(ceilDiv(n, block), func(t int) {
 		b := blockSpan(block, n, t)
-		first := vectorStream{data: g.sums.data[b.from:b.to]}
-		for i := 1; i < g.slices; i++ {
-			vecAdd.call(1, b.len(), 0, nil, []vectorStream{first, {data: g.sums.data[i*n+b.from:]}, first})
+		first := vectorStream{data: sums[b.from:b.to]}
+		for i := 1; i < slices; i++ {
+			vecAdd.call(1, b.len(), 0, nil, []vectorStream{first, {data: sums[i*n+b.from:]}, first})
 		}
 	})
 }

@@ -1,0 +1,152 @@
+package kernels
+
+import "unsafe"
+
+// A first layer has one or three channels: a tap is then a product of depth one or
+// three, all start and end. Forward and backward weights unfold the input instead,
+// some rows at a time: each output gets a row of all it reads, [KH*KW][C] and zeros
+// for padding, and both directions are one matrix product with these rows.
+
+// unfoldChannels is up to how many channels that pays.
+const unfoldChannels = 4
+
+// unfoldRows is about how many rows fit the first-level cache beside a panel.
+const unfoldRows = maxRun / 2
+
+func (s Conv2dShape) unfolds() bool { return s.C <= unfoldChannels }
+
+// unfolded is an input, a few rows of which are unfolded at a time. A row is an
+// image of an output pixel.
+type unfolded struct {
+	s     Conv2dShape
+	kern  *brgemmKernels
+	x     []float32
+	width int // of a row: KH*KW*C
+	step  int // from row to row: width, filled up to whole vectors
+
+	pixels, images int // of a chunk, about unfoldRows rows
+}
+
+func newUnfolded(s Conv2dShape, x []float32) *unfolded {
+	u := &unfolded{s: s, kern: brgemmOf[float32](), x: x, width: s.KH * s.KW * s.C}
+	u.step = ceilDiv(u.width, u.kern.lanes) * u.kern.lanes
+	u.images = min(s.N, unfoldRows)
+	u.pixels = 1
+	if u.images == s.N { // the rows of neighbouring pixels lie side by side
+		u.pixels = min(ceilDiv(unfoldRows, u.images), s.OutH()*s.OutW())
+	}
+	return u
+}
+
+// chunks visits the chunks of some output pixels, with working memory for their rows
+// that holds zeros between them.
+func (u *unfolded) chunks(pixels span, visit func(rows []float32, pixels, images span)) {
+	memory := takeScratch[float32](u.pixels * u.images * u.step)
+	defer memory.drop()
+	clear(memory.data)
+	for _, p := range pixels.cut(u.pixels) {
+		for _, i := range (span{0, u.s.N}).cut(u.images) {
+			rows := memory.data[:p.len()*i.len()*u.step]
+			u.fill(rows, p, i)
+			visit(rows, p, i)
+		}
+	}
+}
+
+func (u *unfolded) fill(rows []float32, pixels, images span) {
+	s := &u.s
+	for p := pixels.from; p < pixels.to; p++ {
+		at := (p - pixels.from) * images.len() * u.step
+		h, w := p/s.OutW()*s.Stride-s.Padding, p%s.OutW()*s.Stride-s.Padding
+		for kh := range s.KH {
+			for kw := range s.KW {
+				to := rows[at+(kh*s.KW+kw)*s.C:]
+				if y, x := h+kh, w+kw; y >= 0 && y < s.H && x >= 0 && x < s.W {
+					copyColumns(to, u.step, u.x[((y*s.W+x)*s.N+images.from)*s.C:], s.C, images.len())
+				} else {
+					zeroColumns(to, u.step, s.C, images.len())
+				}
+			}
+		}
+	}
+}
+
+// copyColumns copies rows of n numbers that lie side by side to rows step apart.
+func copyColumns(to []float32, step int, from []float32, n, rows int) {
+	switch n {
+	case 1:
+		for i, v := range from[:rows] {
+			to[i*step] = v
+		}
+	case 3:
+		for i := range rows {
+			*(*[3]float32)(to[i*step:]) = *(*[3]float32)(from[i*3:])
+		}
+	default:
+		for i := range rows {
+			copy(to[i*step:i*step+n], from[i*n:])
+		}
+	}
+}
+
+func zeroColumns(to []float32, step, n, rows int) {
+	for i := range rows {
+		clear(to[i*step : i*step+n])
+	}
+}
+
+// forward computes y from weights packed for the direct algorithm, whose panels
+// [KH][KW][C][nr] are those of one product.
+func (u *unfolded) forward(y, packed, bias []float32) {
+	s, nr := &u.s, u.kern.nr
+	const pixelsOfTask = 16
+	pixels := s.OutH() * s.OutW()
+	Parallel(ceilDiv(pixels, pixelsOfTask), func(task int) {
+		args := takeArgs()
+		defer args.drop()
+		u.chunks(blockSpan(pixelsOfTask, pixels, task), func(rows []float32, p, i span) {
+			n := p.len() * i.len()
+			c := y[(p.from*s.N+i.from)*s.OC:][:n*s.OC]
+			if bias != nil {
+				repeat(c, bias)
+				args.accumulate = 1
+			}
+			args.aRow, args.bK, args.cRow, args.k = u.step*4, nr*4, s.OC*4, u.width
+			args.oneTap()
+			for panel := range ceilDiv(s.OC, nr) {
+				args.a, args.b, args.c = unsafe.Pointer(&rows[0]), unsafe.Pointer(&packed[panel*u.width*nr]), unsafe.Pointer(&c[panel*nr])
+				u.kern.run(false, 4, n, min(nr, s.OC-panel*nr), args)
+			}
+		})
+	})
+}
+
+// backwardWeights computes dw (+)= rows' times dy.
+func (u *unfolded) backwardWeights(dw, dy []float32, accumulate bool) {
+	s, nr := &u.s, u.kern.nr
+	pixels, panels := s.OutH()*s.OutW(), ceilDiv(s.OC, nr)
+	slices, ocPad := min(weightsMinTasks, pixels), ceilDiv(s.OC, u.kern.lanes)*u.kern.lanes
+	length := u.width * ocPad
+	sums := takeScratch[float32](slices * length) // [slice][KH*KW][C][ocPad]
+	defer sums.drop()
+	clear(sums.data)
+	Parallel(slices, func(slice int) {
+		args := takeArgs()
+		defer args.drop()
+		packed := takeScratch[float32](u.pixels * u.images * panels * nr)
+		defer packed.drop()
+		u.chunks(split(pixels, slices, slice), func(rows []float32, p, i span) {
+			n := p.len() * i.len()
+			packPanels(packed.data, nr, dy[(p.from*s.N+i.from)*s.OC:], s.OC, n, span{0, panels})
+			args.aK, args.bK, args.cRow, args.k, args.accumulate = u.step*4, nr*4, ocPad*4, n, 1
+			args.oneTap()
+			for panel := range panels {
+				args.a, args.b = unsafe.Pointer(&rows[0]), unsafe.Pointer(&packed.data[panel*n*nr])
+				args.c = unsafe.Pointer(&sums.data[slice*length+panel*nr])
+				u.kern.run(true, 4, u.width, min(nr, ocPad-panel*nr), args)
+			}
+		})
+	})
+	sumSlices(sums.data, slices)
+	storeWeights(dw, sums.data, *s, ocPad, accumulate)
+}
