@@ -26,7 +26,9 @@ func TraceStep(r *trace.Recorder, o Optimizer, learningRate float64) {
 	r.Add(took, span)
 }
 
-func slotsShape(slots []slot) string { return fmt.Sprintf("%d in %d tensors", elements(slots), len(slots)) }
+func slotsShape(slots []slot) string {
+	return fmt.Sprintf("%d in %d tensors", elements(slots), len(slots))
+}
 
 // updateBytes is the least traffic of a step: gradients are read, parameters and
 // moments read and written.
