@@ -69,7 +69,7 @@ func LayersAgainst(ctx context.Context, o LayersOptions, baseline *LayersResult,
 		if row := r.Rows[i]; !row.fell(baseline.row(row.Shape, row.Direction), tolerance) {
 			continue
 		}
-		again, _, err := measureCase(ctx, c, o.Seconds, measurePeak())
+		again, _, err := measureCase(ctx, c, o.Seconds)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"slices"
@@ -31,7 +32,7 @@ type LayersResult struct {
 	ISA     string `json:"isa"`
 	Threads int    `json:"threads"`
 	// PeakGFLOPS is the FMA peak of the threads, the median of those measured
-	// between the rows.
+	// beside the rows.
 	PeakGFLOPS float64    `json:"peak_gflops"`
 	Rows       []LayerRow `json:"rows"`
 }
@@ -41,10 +42,10 @@ type LayerRow struct {
 	Shape     string          `json:"shape"` // as trace.Conv2dName writes it
 	Direction trace.Direction `json:"direction"`
 	Count     int             `json:"count"`   // how often a training step computes it
-	Seconds   float64         `json:"seconds"` // median of the repetitions
+	Seconds   float64         `json:"seconds"` // of one computation
 	GFLOPS    float64         `json:"gflops"`  // on nominal FLOPs, products with padding counted
-	// PeakPercent relates GFLOPS to the FMA peak measured right before and after
-	// the row, so that it holds where the clock of the machine drifts.
+	// PeakPercent relates GFLOPS to the FMA peak measured right after, so that it
+	// holds where the clock of the machine drifts.
 	PeakPercent float64 `json:"peak_percent"`
 	Kernel      string  `json:"kernel"`
 }
@@ -57,13 +58,13 @@ func Layers(ctx context.Context, o LayersOptions) (*LayersResult, error) {
 		return nil, err
 	}
 	r := o.header()
-	peaks := []float64{measurePeak()}
+	var peaks []float64
 	for _, c := range cases {
-		row, after, err := measureCase(ctx, c, o.Seconds, peaks[len(peaks)-1])
+		row, beside, err := measureCase(ctx, c, o.Seconds)
 		if err != nil {
 			return nil, err
 		}
-		peaks = append(peaks, after)
+		peaks = append(peaks, beside...)
 		r.Rows = append(r.Rows, row)
 	}
 	slices.Sort(peaks)
@@ -96,36 +97,46 @@ func (o LayersOptions) header() *LayersResult {
 
 func measurePeak() float64 { return kernels.PeakFloat32(kernels.Threads()) }
 
-// measureCase measures one case and then the FMA peak, in FLOP/s; before is the
-// peak measured last.
-func measureCase(ctx context.Context, c Conv2dCase, seconds, before float64) (row LayerRow, after float64, err error) {
-	median, err := medianSeconds(ctx, c.Prepare(), seconds)
-	if err != nil {
-		return LayerRow{}, 0, err
+// rounds is how often a case is measured, and the FMA peak after it.
+const rounds = 5
+
+// measureCase measures one case for so many seconds in all, and returns the FMA
+// peaks measured beside it too, in FLOP/s.
+//
+// A round runs the case a few times and then measures the peak, which is the
+// best of some runs; so the fastest run of the case counts for the round. Row is
+// the round with the median share of the peak. What disturbs the machine for
+// longer slows both down and cancels, what is short hits few rounds.
+func measureCase(ctx context.Context, c Conv2dCase, seconds float64) (row LayerRow, peaks []float64, err error) {
+	run := c.Prepare()
+	run() // warms up
+	var measured []LayerRow
+	for range rounds {
+		if err := ctx.Err(); err != nil {
+			return LayerRow{}, nil, err
+		}
+		fastest, peak := fastestSeconds(run, seconds/rounds), measurePeak()
+		peaks = append(peaks, peak)
+		rate := c.Flops() / fastest
+		measured = append(measured, LayerRow{
+			Shape: trace.Conv2dName(c.Shape), Direction: c.Direction, Count: c.Count, Kernel: trace.Conv2dKernel(c.Shape, c.Direction),
+			Seconds: round(fastest, 7), GFLOPS: round(rate/1e9, 2), PeakPercent: round(100*rate/peak, 1),
+		})
 	}
-	after = measurePeak()
-	rate := c.Flops() / median
-	return LayerRow{
-		Shape: trace.Conv2dName(c.Shape), Direction: c.Direction, Count: c.Count, Kernel: trace.Conv2dKernel(c.Shape, c.Direction),
-		Seconds: round(median, 7), GFLOPS: round(rate/1e9, 2), PeakPercent: round(200*rate/(before+after), 1),
-	}, after, nil
+	slices.SortFunc(measured, func(a, b LayerRow) int { return cmp.Compare(a.PeakPercent, b.PeakPercent) })
+	return measured[len(measured)/2], peaks, nil
 }
 
-const minRepetitions = 5
-
-// medianSeconds runs f once to warm up and then for so long, at least
-// minRepetitions times, and returns the median of the times it took.
-func medianSeconds(ctx context.Context, f func(), seconds float64) (float64, error) {
-	f()
-	var times []float64
-	for start := time.Now(); len(times) < minRepetitions || time.Since(start).Seconds() < seconds; {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
+// fastestSeconds runs f at least once and until so many seconds have passed, and
+// returns the least time that it took.
+func fastestSeconds(f func(), seconds float64) float64 {
+	fastest := math.Inf(1)
+	for start := time.Now(); ; {
 		begin := time.Now()
 		f()
-		times = append(times, time.Since(begin).Seconds())
+		fastest = min(fastest, time.Since(begin).Seconds())
+		if time.Since(start).Seconds() >= seconds {
+			return max(fastest, 1e-9) // a coarse clock may show no time at all
+		}
 	}
-	slices.Sort(times)
-	return math.Max(times[len(times)/2], 1e-9), nil // a coarse clock may show no time at all
 }

@@ -12,7 +12,7 @@ type benchLayersCommand struct {
 	Network string `arg:"" help:"Network whose convolutions to measure, as in ddu bench NETWORK."`
 
 	Batch     int     `default:"0" placeholder:"N" help:"Images (default: 128 for resnet18 and lenet, 32 for wide_resnet, else 64)."`
-	Seconds   float64 `default:"0.5" help:"How long to measure each shape and direction; at least five repetitions are."`
+	Seconds   float64 `default:"0.5" help:"How long to measure each shape and direction, in five rounds."`
 	MNIST     bool    `name:"mnist" help:"1x28x28 input instead of 3x32x32 (lenet always)."`
 	NoMod     bool    `name:"no-mod" help:"Without the architectural modifications: shortcuts are convolutions."`
 	Record    string  `placeholder:"FILE" xor:"baseline" help:"Record the result as a baseline."`
