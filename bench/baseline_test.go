@@ -49,6 +49,28 @@ func TestBaselineFile(t *testing.T) {
 	}
 }
 
+// The recorded baselines are of convolutions that the networks still have.
+func TestRecordedBaselines(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join("testdata", "*.json"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("baselines %q, %v", paths, err)
+	}
+	for _, path := range paths {
+		r, err := ReadBaseline(path)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		_, cases, err := LayersOptions{Network: r.Network, Batch: r.Batch, Seconds: 1, MNIST: r.MNIST, Mod: r.Mod}.resolve()
+		if err == nil {
+			err = r.fits(r, cases)
+		}
+		if err != nil || r.CPU == "" || r.PeakGFLOPS <= 0 {
+			t.Errorf("%s: %v, CPU %q, peak %v", path, err, r.CPU, r.PeakGFLOPS)
+		}
+	}
+}
+
 func TestFallen(t *testing.T) {
 	before := layersResult(50, 40, 30, 20, 10)
 	for _, test := range []struct {
