@@ -1,10 +1,14 @@
 package ddu_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
+	"github.com/deepuncertainty/ddu/autograd/trace"
 	"github.com/deepuncertainty/ddu/bench"
 	"github.com/deepuncertainty/ddu/kernels"
+	"github.com/deepuncertainty/ddu/nn/models"
 )
 
 // BenchmarkDDU holds the benchmarks of the kernels, so that
@@ -21,12 +25,13 @@ func BenchmarkDDU(b *testing.B) {
 			x, y, z := make([]float32, n*n), make([]float32, n*n), make([]float32, n*n)
 			report(b, 2*n*n*n, peak, func() { kernels.Gemm(false, false, n, n, n, x, n, y, n, false, z, n) })
 		})
-		cases, err := bench.Conv2dCases("resnet18", 128)
+		cases, err := bench.Conv2dCases("resnet18", models.Options{Mod: true}, 128)
 		if err != nil {
 			b.Fatal(err)
 		}
 		for _, c := range cases {
-			b.Run("conv2d/"+c.Name, func(b *testing.B) { report(b, c.Flops, peak, c.Run) })
+			name := fmt.Sprintf("conv2d/resnet18/%s/%s", trace.Conv2dName(c.Shape), strings.ReplaceAll(string(c.Direction), " ", "-"))
+			b.Run(name, func(b *testing.B) { report(b, c.Flops(), peak, c.Prepare()) })
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package autograd
 
 import (
+	"github.com/deepuncertainty/ddu/autograd/trace"
 	"github.com/deepuncertainty/ddu/kernels"
 	"github.com/deepuncertainty/ddu/tensor"
 )
@@ -42,20 +43,32 @@ func conv2dForward(ctx *Context, n *Node) {
 		n.wantVector(2, "bias", s.OC)
 	}
 	y := ctx.newImage(n, s.N, s.OC, s.OutH(), s.OutW())
+	r := ctx.Trace()
+	start := r.Start()
 	packed, temporary := packWeights(n.Inputs[1], s, kernels.ConvForward, !ctx.Training, n.pool)
+	start = n.part(r, start, trace.Pack)
 	kernels.Conv2dForward(y.Float32s(), n.floats(0), packed, n.floats(2), s)
+	n.part(r, start, trace.Forward)
 	n.pool.Put(temporary)
 }
 
 func conv2dBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 	s := n.conv2dShape()
 	if g, accumulate := t.target(n.Inputs[1]); g != nil {
+		start := t.Trace.Start()
 		kernels.Conv2dBackwardWeights(g.Float32s(), n.floats(0), dy.Float32s(), s, accumulate)
+		n.part(t.Trace, start, trace.BackwardWeights)
 	}
-	biasBackward(t, n, dy, s.N*s.OutH()*s.OutW(), s.OC)
+	if start := t.Trace.Start(); n.Inputs[2] != nil {
+		biasBackward(t, n, dy, s.N*s.OutH()*s.OutW(), s.OC)
+		n.part(t.Trace, start, trace.BackwardBias)
+	}
 	if g, accumulate := t.target(n.Inputs[0]); g != nil {
+		start := t.Trace.Start()
 		packed, temporary := packWeights(n.Inputs[1], s, kernels.ConvBackwardData, false, n.pool)
+		start = n.part(t.Trace, start, trace.Pack)
 		kernels.Conv2dBackwardData(g.Float32s(), dy.Float32s(), packed, s, accumulate)
+		n.part(t.Trace, start, trace.BackwardData)
 		n.pool.Put(temporary)
 	}
 }

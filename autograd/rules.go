@@ -110,7 +110,11 @@ func Apply(ctx *Context, op Op, attrs any, inputs ...*Variable) *Variable {
 		}
 		n.Output.requiresGrad = n.Output.requiresGrad || in.requiresGrad && ctx.Tape != nil
 	}
-	rules[op].forward(ctx, &n)
+	if r := ctx.Trace(); r != nil {
+		n.traceForward(ctx, r)
+	} else {
+		rules[op].forward(ctx, &n)
+	}
 	if ctx.Tape == nil {
 		n.dropSaved()
 		return n.Output

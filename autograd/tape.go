@@ -3,6 +3,7 @@ package autograd
 import (
 	"slices"
 
+	"github.com/deepuncertainty/ddu/autograd/trace"
 	"github.com/deepuncertainty/ddu/kernels"
 	"github.com/deepuncertainty/ddu/tensor"
 )
@@ -15,6 +16,10 @@ import (
 // operations that made it (the logits), and results on which Retain was called;
 // those live until Reset. Parameters and their gradients are never pooled.
 type Tape struct {
+	// Trace records every operation that runs while it is not nil, forward and
+	// backward. It may be set and taken away at any time.
+	Trace *trace.Recorder
+
 	pool  *tensor.Pool
 	nodes []Node
 	done  bool // Backward has run
@@ -177,7 +182,11 @@ func (t *Tape) step(n *Node) {
 	}
 	rule := &rules[n.Op]
 	if n.Output.grad.buffer != nil {
-		rule.backward(t, n, n.Output.grad.value)
+		if t.Trace != nil {
+			n.traceBackward(t, n.Output.grad.value)
+		} else {
+			rule.backward(t, n, n.Output.grad.value)
+		}
 		t.dropGradient(n.Output)
 	}
 	n.readers(rule.reads(n), func(root *Variable) {

@@ -1,67 +1,76 @@
 package bench
 
 import (
-	"fmt"
-
+	"github.com/deepuncertainty/ddu/autograd/trace"
 	"github.com/deepuncertainty/ddu/kernels"
+	"github.com/deepuncertainty/ddu/nn/models"
+	"github.com/deepuncertainty/ddu/tensor/random"
 )
 
-// Conv2dCase is one convolution of a network, in one direction.
+// Conv2dCase is one convolution shape of a network in one direction: Forward,
+// BackwardData or BackwardWeights.
 type Conv2dCase struct {
-	Name  string // "resnet18/64x32x32-64-k3s1/forward"
-	Flops float64
-	Run   func()
+	Shape     kernels.Conv2dShape
+	Direction trace.Direction
+	Count     int // how often a training step computes it
 }
 
-// convolutions of a network at 3x32x32, each shape once.
-var convolutions = map[string][]kernels.Conv2dShape{
-	"resnet18": {
-		{C: 3, H: 32, W: 32, OC: 64, KH: 3, KW: 3, Stride: 1, Padding: 1},
-		{C: 64, H: 32, W: 32, OC: 64, KH: 3, KW: 3, Stride: 1, Padding: 1},
-		{C: 64, H: 32, W: 32, OC: 128, KH: 3, KW: 3, Stride: 2, Padding: 1},
-		{C: 128, H: 16, W: 16, OC: 128, KH: 3, KW: 3, Stride: 1, Padding: 1},
-		{C: 128, H: 16, W: 16, OC: 256, KH: 3, KW: 3, Stride: 2, Padding: 1},
-		{C: 256, H: 8, W: 8, OC: 256, KH: 3, KW: 3, Stride: 1, Padding: 1},
-		{C: 256, H: 8, W: 8, OC: 512, KH: 3, KW: 3, Stride: 2, Padding: 1},
-		{C: 512, H: 4, W: 4, OC: 512, KH: 3, KW: 3, Stride: 1, Padding: 1},
-	},
-}
-
-// Conv2dCases returns the convolutions of a network at a batch size, in all three
-// directions. FLOPs are counted on nominal products, padding included.
-func Conv2dCases(network string, batch int) ([]Conv2dCase, error) {
-	shapes, ok := convolutions[network]
-	if !ok {
-		return nil, fmt.Errorf("no convolution shapes for network %q", network)
+// Conv2dCases returns what a training step of a network computes: its
+// convolutions at a batch size, as Convolutions takes it, in each direction.
+func Conv2dCases(network string, o models.Options, batch int) ([]Conv2dCase, error) {
+	all, err := Convolutions(network, o, batch)
+	if err != nil {
+		return nil, err
 	}
 	var cases []Conv2dCase
-	for _, s := range shapes {
-		s.N = batch
-		cases = append(cases, conv2dCases(network, s)...)
+	for _, c := range all {
+		cases = append(cases, Conv2dCase{c.Shape, trace.Forward, c.Count})
+		if c.CountData > 0 {
+			cases = append(cases, Conv2dCase{c.Shape, trace.BackwardData, c.CountData})
+		}
+		cases = append(cases, Conv2dCase{c.Shape, trace.BackwardWeights, c.Count})
 	}
 	return cases, nil
 }
 
-func conv2dCases(network string, s kernels.Conv2dShape) []Conv2dCase {
-	var x, y, w, dw, forward, backward []float32
-	prepare := func(f func()) func() {
-		return func() {
-			if x == nil {
-				x, y = make([]float32, s.N*s.C*s.H*s.W), make([]float32, s.N*s.OC*s.OutH()*s.OutW())
-				w, dw = make([]float32, s.OC*s.C*s.KH*s.KW), make([]float32, s.OC*s.C*s.KH*s.KW)
-				forward = make([]float32, kernels.PackedConv2dLen(s, kernels.ConvForward))
-				backward = make([]float32, kernels.PackedConv2dLen(s, kernels.ConvBackwardData))
-				kernels.PackConv2d(forward, w, s, kernels.ConvForward)
-				kernels.PackConv2d(backward, w, s, kernels.ConvBackwardData)
-			}
-			f()
-		}
+// Flops returns the nominal floating-point operations, products with padding
+// counted.
+func (c Conv2dCase) Flops() float64 { return trace.Conv2dFlops(c.Shape) }
+
+// Prepare allocates the operands, fills them with normal numbers and packs the
+// weights. The function it returns computes the case once.
+func (c Conv2dCase) Prepare() func() {
+	s := c.Shape
+	x, y := make([]float32, s.N*s.C*s.H*s.W), make([]float32, s.N*s.OC*s.OutH()*s.OutW())
+	w := make([]float32, s.OC*s.C*s.KH*s.KW)
+	fillNormal(x)
+	fillNormal(y)
+	fillNormal(w)
+	switch c.Direction {
+	case trace.Forward:
+		packed := packWeights(w, s, kernels.ConvForward)
+		return func() { kernels.Conv2dForward(y, x, packed, nil, s) }
+	case trace.BackwardData:
+		packed := packWeights(w, s, kernels.ConvBackwardData)
+		return func() { kernels.Conv2dBackwardData(x, y, packed, s, false) }
+	case trace.BackwardWeights:
+		return func() { kernels.Conv2dBackwardWeights(w, x, y, s, false) }
 	}
-	name := fmt.Sprintf("%s/%dx%dx%d-%d-k%ds%d/", network, s.C, s.H, s.W, s.OC, s.KH, s.Stride)
-	flops := 2 * float64(s.N*s.OC*s.OutH()*s.OutW()) * float64(s.C*s.KH*s.KW)
-	return []Conv2dCase{
-		{name + "forward", flops, prepare(func() { kernels.Conv2dForward(y, x, forward, nil, s) })},
-		{name + "backward-data", flops, prepare(func() { kernels.Conv2dBackwardData(x, y, backward, s, false) })},
-		{name + "backward-weights", flops, prepare(func() { kernels.Conv2dBackwardWeights(dw, x, y, s, false) })},
+	panic("bench: a convolution has no direction " + string(c.Direction))
+}
+
+func packWeights(w []float32, s kernels.Conv2dShape, d kernels.ConvDirection) []float32 {
+	packed := make([]float32, kernels.PackedConv2dLen(s, d))
+	kernels.PackConv2d(packed, w, s, d)
+	return packed
+}
+
+// fillNormal repeats a block of normal numbers; its length is a prime, so that
+// no row of a matrix is like the next.
+func fillNormal(x []float32) {
+	const block = 4099
+	random.NewKey(0, "bench").FillNormal(x[:min(block, len(x))], 0, 1)
+	for i := block; i < len(x); i += block {
+		copy(x[i:], x[:block])
 	}
 }

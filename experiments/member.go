@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/deepuncertainty/ddu/autograd"
+	"github.com/deepuncertainty/ddu/autograd/trace"
 	"github.com/deepuncertainty/ddu/experiments/config"
 	"github.com/deepuncertainty/ddu/experiments/dataset"
 	"github.com/deepuncertainty/ddu/experiments/report"
@@ -23,6 +24,7 @@ type member struct {
 	folder   Folder
 	observer Observer
 	resume   bool
+	trace    func(*trace.Recorder) // nil: not this network
 	seed     uint64
 	name     string // for phases: "" when there is only one
 }
@@ -32,6 +34,9 @@ func newMember(cfg *config.Config, s *sets, o Options, run, number int) *member 
 		cfg: cfg, sets: s, observer: o.Observer, resume: o.Resume,
 		folder: o.Folder.member(run, number, cfg.Runs.Count, cfg.Runs.Ensemble),
 		seed:   cfg.Seed + uint64(run*cfg.Runs.Ensemble+number),
+	}
+	if run == 0 && number == 0 {
+		m.trace = o.Trace
 	}
 	if cfg.Runs.Count > 1 || cfg.Runs.Ensemble > 1 {
 		m.name = fmt.Sprintf("network %d of %d: ", run*cfg.Runs.Ensemble+number+1, cfg.Runs.Count*cfg.Runs.Ensemble)
@@ -116,7 +121,8 @@ func (m *member) newTrainer(network models.Network, train, validate part) (*trai
 	return &trainer{
 		cfg: m.cfg, seed: m.seed, network: network, optimizer: optimizer, schedule: schedule,
 		train: loader, validate: validate, folder: m.folder, observer: m.observer,
-		tape: autograd.NewTape(), pool: tensor.NewPool(), key: random.NewKey(m.seed, "dropout"),
+		trace: newStepTrace(m.trace, loader.Batches()),
+		tape:  autograd.NewTape(), pool: tensor.NewPool(), key: random.NewKey(m.seed, "dropout"),
 	}, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/deepuncertainty/ddu/autograd/trace"
 	"github.com/deepuncertainty/ddu/experiments/config"
 	"github.com/deepuncertainty/ddu/experiments/dataset"
 	"github.com/deepuncertainty/ddu/experiments/report"
@@ -21,6 +22,9 @@ type Options struct {
 	Folder   Folder
 	Resume   bool     // go on with the run in Folder instead of starting one
 	Observer Observer // nil: nobody
+	// Trace is told once what a step of the first network to be trained spends
+	// its time on: the sixth step, or the last of a shorter epoch. nil: nobody.
+	Trace func(*trace.Recorder)
 }
 
 // Summary is what a finished run comes to.

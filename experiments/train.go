@@ -31,9 +31,10 @@ type trainer struct {
 	folder    Folder
 	observer  Observer
 
-	tape *autograd.Tape
-	pool *tensor.Pool
-	key  random.Key // of dropout
+	tape  *autograd.Tape
+	pool  *tensor.Pool
+	trace stepTrace
+	key   random.Key // of dropout
 
 	events *tensorboard.Writer
 }
@@ -59,15 +60,18 @@ func (t *trainer) epoch(ctx context.Context, epoch int) (EpochMetrics, error) {
 	var sum runningMean
 	speed, start := newPace(), time.Now()
 	total, at, lr := t.train.Len(), (epoch-1)*t.train.Batches(), 0.0
+	t.trace.next()
 	for batch, err := range t.train.Epoch(ctx, epoch) {
 		if err != nil {
 			return EpochMetrics{}, err
 		}
+		t.trace.loaded(len(batch.Labels))
 		lr = t.schedule.LearningRate(at)
 		loss, correct, err := t.step(batch, lr, at)
 		if err != nil {
 			return EpochMetrics{}, fmt.Errorf("epoch %d, step %d: %w", epoch, at%t.train.Batches()+1, err)
 		}
+		t.trace.done()
 		at++
 		sum.add(loss, correct, len(batch.Labels))
 		speed.add(len(batch.Labels))
@@ -76,6 +80,9 @@ func (t *trainer) epoch(ctx context.Context, epoch int) (EpochMetrics, error) {
 			ImagesPerSecond: speed.imagesPerSecond(), Loss: sum.loss(), Accuracy: sum.accuracy(),
 			Remaining: speed.remaining((t.cfg.Train.Epochs-epoch+1)*total - sum.images),
 		})
+		if at < epoch*t.train.Batches() {
+			t.trace.next()
+		}
 	}
 	m := EpochMetrics{
 		Epoch: epoch, LearningRate: lr, TrainLoss: sum.loss(), TrainAccuracy: sum.accuracy(),
@@ -95,6 +102,7 @@ func (t *trainer) epoch(ctx context.Context, epoch int) (EpochMetrics, error) {
 // step is one optimiser step. It returns the batch's mean loss and how many
 // images it got right.
 func (t *trainer) step(batch *dataset.Batch, lr float64, at int) (loss float64, correct int, err error) {
+	t.tape.Trace = t.trace.recorder
 	defer t.tape.Reset()
 	ctx := &autograd.Context{Tape: t.tape, Training: true, Key: t.key.Fold(uint64(at)), Pool: t.pool}
 	logits, _, err := t.network.Forward(ctx, autograd.Constant(batch.Images))
@@ -108,7 +116,7 @@ func (t *trainer) step(batch *dataset.Batch, lr float64, at int) (loss float64, 
 	}
 	correct = countCorrect(logits.Value.Float32s(), batch.Labels)
 	t.tape.Backward(mean)
-	t.optimizer.Step(lr)
+	optim.TraceStep(t.trace.recorder, t.optimizer, lr)
 	nn.ZeroGrad(t.network)
 	return loss, correct, nil
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/deepuncertainty/ddu/autograd/trace"
 	"github.com/deepuncertainty/ddu/kernels"
 	"github.com/deepuncertainty/ddu/tensor"
 )
@@ -29,7 +30,7 @@ type Predictor struct {
 // The operations must treat the samples of a batch independently; one that
 // cannot be frozen is named in the error.
 func Freeze(network Network) (*Predictor, error) {
-	g, err := trace(network)
+	g, err := traceForward(network)
 	if err != nil {
 		return nil, fmt.Errorf("freeze: %w", err)
 	}
@@ -61,6 +62,11 @@ func (p *Predictor) FeatureDim() int { return p.features }
 // [N, InputShape...] of any size, which is only read. The results belong to the
 // caller. Memory for the steps between grows with N and is kept for later calls.
 func (p *Predictor) Predict(x *tensor.Tensor) (logits, features *tensor.Tensor, err error) {
+	return p.TracePredict(nil, x)
+}
+
+// TracePredict is Predict with every operation recorded in r, which may be nil.
+func (p *Predictor) TracePredict(r *trace.Recorder, x *tensor.Tensor) (logits, features *tensor.Tensor, err error) {
 	if err := CheckInput("the frozen network", x, p.input); err != nil {
 		return nil, nil, err
 	}
@@ -76,7 +82,7 @@ func (p *Predictor) Predict(x *tensor.Tensor) (logits, features *tensor.Tensor, 
 	logits = tensor.New(tensor.Float32, n, p.classes)
 	features = tensor.New(tensor.Float32, n, p.features)
 	f := p.frames.Get().(*frame)
-	f.run(&p.plan, n, x.Float32s(), [2][]float32{logits.Float32s(), features.Float32s()})
+	f.run(r, &p.plan, n, x.Float32s(), [2][]float32{logits.Float32s(), features.Float32s()})
 	p.frames.Put(f)
 	return logits, features, nil
 }

@@ -79,9 +79,7 @@ func (g *graph) image(id int) (c, h, w int) {
 func copyKernel(_ *frame, n int, y []float32, x [][]float32) { copy(y, x[0][:len(y)]) }
 
 func lowerConv2d(g *graph, o *operation) (kernel, error) {
-	weight, attrs := g.values[o.inputs[1]].constant, o.attrs.(autograd.Conv2dOptions)
-	c, h, w := g.image(o.inputs[0])
-	s := kernels.Conv2dShape{C: c, H: h, W: w, OC: weight.Dim(0), KH: weight.Dim(2), KW: weight.Dim(3), Stride: attrs.Stride, Padding: attrs.Padding, N: traceBatch}
+	weight, s := g.values[o.inputs[1]].constant, g.conv2dShape(o)
 	weights := &frozenWeights{weight: weight.Float32s()}
 	bias, size, out := g.floats(o.inputs[2]), g.values[o.inputs[0]].size, g.values[o.output].size
 	return func(_ *frame, n int, y []float32, x [][]float32) {

@@ -2,8 +2,10 @@ package nn
 
 import (
 	"slices"
+	"time"
 
 	"github.com/deepuncertainty/ddu/autograd"
+	"github.com/deepuncertainty/ddu/autograd/trace"
 )
 
 // plan is a frozen network ready to run: steps in order, and the buffers that
@@ -17,6 +19,7 @@ type plan struct {
 // step runs one kernel.
 type step struct {
 	run   kernel
+	span  spanOf
 	reads []place
 	write place
 }
@@ -37,6 +40,7 @@ const (
 // loweredOp is an operation as a kernel on values, not yet on places.
 type loweredOp struct {
 	kernel
+	span    spanOf
 	reads   []int
 	write   int
 	inPlace bool // y may be the memory of the first x
@@ -60,6 +64,7 @@ func (g *graph) compile() (*plan, error) {
 		if err != nil {
 			return nil, err
 		}
+		l.span = g.span(o)
 		for j, id := range l.reads {
 			l.reads[j] = alias[id]
 		}
@@ -95,7 +100,7 @@ func (g *graph) outputCopies(alias []int) []loweredOp {
 			v := g.values[id]
 			g.values = append(g.values, v)
 			g.outputs[i] = len(g.values) - 1
-			copies = append(copies, loweredOp{kernel: copyKernel, reads: []int{root}, write: g.outputs[i]})
+			copies = append(copies, loweredOp{kernel: copyKernel, span: copySpan(v), reads: []int{root}, write: g.outputs[i]})
 		} else {
 			g.outputs[i] = root
 		}
@@ -117,7 +122,7 @@ func (p *plan) place(g *graph, ops []loweredOp, alias []int) {
 	fixed := map[int]place{g.outputs[0]: inLogits, g.outputs[1]: inFeatures}
 	var free []int
 	for i, o := range ops {
-		s := step{run: o.kernel}
+		s := step{run: o.kernel, span: o.span}
 		for _, id := range o.reads {
 			s.reads = append(s.reads, places[id])
 		}
@@ -186,7 +191,7 @@ type frame struct {
 }
 
 // run executes p on n samples.
-func (f *frame) run(p *plan, n int, input []float32, results [2][]float32) {
+func (f *frame) run(r *trace.Recorder, p *plan, n int, input []float32, results [2][]float32) {
 	f.reserve(p, n)
 	at := func(where place) []float32 {
 		switch where {
@@ -201,10 +206,14 @@ func (f *frame) run(p *plan, n int, input []float32, results [2][]float32) {
 	}
 	for i := range p.steps {
 		s := &p.steps[i]
-		for j, r := range s.reads {
-			f.reads[j] = at(r)
+		for j, where := range s.reads {
+			f.reads[j] = at(where)
 		}
+		start := r.Start()
 		s.run(f, n, at(s.write), f.reads[:len(s.reads)])
+		if r != nil {
+			r.Add(time.Since(start), s.span(n))
+		}
 	}
 	f.reads = [3][]float32{} // keep nothing of the caller's
 }

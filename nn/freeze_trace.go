@@ -40,8 +40,8 @@ const none = -1
 // other batches would be missing.
 const traceBatch = 2
 
-// trace records one forward pass of network on zeros.
-func trace(network Network) (*graph, error) {
+// traceForward records one forward pass of network on zeros.
+func traceForward(network Network) (*graph, error) {
 	shape := append([]int{traceBatch}, network.InputShape()...)
 	zeros := tensor.New(tensor.Float32, shape...)
 	if len(shape) == 4 {

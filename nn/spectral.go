@@ -134,6 +134,7 @@ func SpectralNorms(m Module) []NamedSpectralNorm {
 // finite is an error.
 func IterateAll(ctx *autograd.Context, norms []NamedSpectralNorm) error {
 	sigmas := make([]float64, len(norms))
+	start := ctx.Trace().Start()
 	poolOf(ctx) // a tape makes its pool when first asked, which must not happen in parallel
 	kernels.Parallel(len(norms), func(i int) {
 		if ctx.Training {
@@ -144,6 +145,7 @@ func IterateAll(ctx *autograd.Context, norms []NamedSpectralNorm) error {
 			sigmas[i] = norms[i].fold().sigma
 		}
 	})
+	traceIterations(ctx, start, norms...)
 	for i, sigma := range sigmas {
 		if math.IsNaN(sigma) || math.IsInf(sigma, 0) {
 			return fmt.Errorf("the spectral norm of %s is %v: its weight is no longer finite, training diverged", norms[i].Name, sigma)
@@ -162,7 +164,9 @@ func (s *SpectralNorm) weight(ctx *autograd.Context) *autograd.Variable {
 		return autograd.SpectralScale(ctx, s.WeightOrig, s.scaleOptions(folded.sigma, s.U.Value, s.V.Value))
 	}
 	if s.iterated != ctx {
+		start := ctx.Trace().Start()
 		s.iterate(ctx)
+		traceIterations(ctx, start, NamedSpectralNorm{SpectralNorm: s})
 	}
 	s.iterated = nil
 	sigma, u, v := s.Sigma.Value.Item(), s.U.Value, s.V.Value

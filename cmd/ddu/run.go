@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/deepuncertainty/ddu/bench"
 	"github.com/deepuncertainty/ddu/experiments"
 	"github.com/deepuncertainty/ddu/experiments/config"
 )
@@ -36,8 +37,17 @@ func (c *runCommand) Run(ctx context.Context, term terminal) error {
 	if err != nil {
 		return c.named(err)
 	}
+	options := experiments.Options{Folder: c.folder(), Resume: c.Resume}
+	traced, err := traceWanted()
+	if err != nil {
+		return err
+	}
 	observer, closeObserver := newObserver(term.err, c.Quiet)
-	summary, err := experiments.Run(ctx, cfg, experiments.Options{Folder: c.folder(), Resume: c.Resume, Observer: observer})
+	options.Observer = observer
+	if traced {
+		options.Trace = bench.TracePrinter("one training step", traceNote(observer, term))
+	}
+	summary, err := experiments.Run(ctx, cfg, options)
 	closeObserver()
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("stopped; the epochs that are done are kept: go on with ddu run --resume --out %s", shellWord(string(c.folder())))
