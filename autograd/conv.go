@@ -45,11 +45,11 @@ func conv2dForward(ctx *Context, n *Node) {
 	y := ctx.newImage(n, s.N, s.OC, s.OutH(), s.OutW())
 	r := ctx.Trace()
 	start := r.Start()
-	packed, temporary := packWeights(n.Inputs[1], s, kernels.ConvForward, !ctx.Training, n.pool)
+	packed, temporary := packWeights(n.Inputs[1], s, kernels.ConvForward, !ctx.Training)
 	start = n.part(r, start, trace.Pack)
 	kernels.Conv2dForward(y.Float32s(), n.floats(0), packed, n.floats(2), s)
 	n.part(r, start, trace.Forward)
-	n.pool.Put(temporary)
+	temporary.Free()
 }
 
 func conv2dBackward(t *Tape, n *Node, dy *tensor.Tensor) {
@@ -65,11 +65,11 @@ func conv2dBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 	}
 	if g, accumulate := t.target(n.Inputs[0]); g != nil {
 		start := t.Trace.Start()
-		packed, temporary := packWeights(n.Inputs[1], s, kernels.ConvBackwardData, false, n.pool)
+		packed, temporary := packWeights(n.Inputs[1], s, kernels.ConvBackwardData, false)
 		start = n.part(t.Trace, start, trace.Pack)
 		kernels.Conv2dBackwardData(g.Float32s(), dy.Float32s(), packed, s, accumulate)
 		n.part(t.Trace, start, trace.BackwardData)
-		n.pool.Put(temporary)
+		temporary.Free()
 	}
 }
 

@@ -104,8 +104,8 @@ type packedWeights struct {
 // packWeights returns the weights w packed for direction d. A parameter keeps
 // the packed copy of its current version, which any number of goroutines may
 // use; keep tells whether to make such a copy if there is none. Otherwise the
-// copy is temporary: the caller puts it back to pool when it is not nil.
-func packWeights(w *Variable, s kernels.Conv2dShape, d kernels.ConvDirection, keep bool, pool *tensor.Pool) (packed []float32, temporary *tensor.Tensor) {
+// copy is temporary, and the caller frees it.
+func packWeights(w *Variable, s kernels.Conv2dShape, d kernels.ConvDirection, keep bool) (packed []float32, temporary kernels.TemporaryWeights) {
 	level, algorithm := kernels.CurrentLevel(), s.Algorithm(d)
 	var version uint64
 	if w.param != nil {
@@ -113,18 +113,15 @@ func packWeights(w *Variable, s kernels.Conv2dShape, d kernels.ConvDirection, ke
 		// changes is never taken for one of the new version.
 		version = w.param.version.Load()
 		if p := w.param.packed[d].Load(); p != nil && p.version == version && p.level == level && p.algorithm == algorithm {
-			return p.data, nil
+			return p.data, temporary
 		}
 	}
-	n := kernels.PackedConv2dLen(s, d)
 	if w.param != nil && keep {
-		p := &packedWeights{version: version, level: level, algorithm: algorithm, data: make([]float32, n)}
+		p := &packedWeights{version: version, level: level, algorithm: algorithm, data: make([]float32, kernels.PackedConv2dLen(s, d))}
 		kernels.PackConv2d(p.data, w.Value.Float32s(), s, d)
 		w.param.packed[d].Store(p)
-		return p.data, nil
+		return p.data, temporary
 	}
-	temporary = pool.Get(tensor.Float32, n)
-	packed = temporary.Float32s()
-	kernels.PackConv2d(packed, w.Value.Float32s(), s, d)
-	return packed, temporary
+	temporary = kernels.PackTemporary(w.Value.Float32s(), s, d)
+	return temporary.Data, temporary
 }

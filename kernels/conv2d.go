@@ -129,6 +129,28 @@ func PackConv2d(dst, w []float32, s Conv2dShape, d ConvDirection) {
 	winogradPanels(dst, direct.data, depth, ceilDiv(width, nr), nr, d)
 }
 
+// TemporaryWeights are packed weights in recycled memory.
+type TemporaryWeights struct {
+	Data   []float32
+	memory *scratch[float32]
+}
+
+// PackTemporary is PackConv2d into recycled memory, which the kernels' own work
+// shares. Free gives it back.
+func PackTemporary(w []float32, s Conv2dShape, d ConvDirection) TemporaryWeights {
+	memory := takeScratch[float32](PackedConv2dLen(s, d))
+	PackConv2d(memory.data, w, s, d)
+	return TemporaryWeights{memory.data, memory}
+}
+
+// Free gives the memory back. Data must not be used any more. The zero value has
+// nothing to free.
+func (t TemporaryWeights) Free() {
+	if t.memory != nil {
+		t.memory.drop()
+	}
+}
+
 // packDirect copies weights into panels of nr columns,
 // [panel][kh][kw][depth][nr], the last one filled up with zeros.
 func packDirect(dst, w []float32, s Conv2dShape, d ConvDirection) {

@@ -39,8 +39,29 @@ type job struct {
 	next, done atomic.Int64
 	n          int64
 	fn         func(i int)
-	over       chan struct{}
+	over       chan struct{} // receives once, from whoever does the last task
 	failure    atomic.Pointer[any]
+	holders    atomic.Int64 // the caller and the copies in the queue or at work
+}
+
+// freeJobs recycles jobs that nobody holds.
+var freeJobs = sync.Pool{New: func() any { return &job{over: make(chan struct{}, 1)} }}
+
+func newJob(n int, fn func(i int)) *job {
+	j := freeJobs.Get().(*job)
+	j.next.Store(0)
+	j.done.Store(0)
+	j.n, j.fn = int64(n), fn
+	j.failure.Store(nil)
+	j.holders.Store(1)
+	return j
+}
+
+func (j *job) release() {
+	if j.holders.Add(-1) == 0 {
+		j.fn = nil
+		freeJobs.Put(j)
+	}
 }
 
 // Parallel calls fn(0) to fn(n-1), each once, on up to Threads goroutines, the
@@ -56,11 +77,13 @@ func Parallel(n int, fn func(i int)) {
 		return
 	}
 	startWorkers(helpers)
-	j := &job{n: int64(n), fn: fn, over: make(chan struct{})}
+	j := newJob(n, fn)
 	offer(j, helpers)
 	j.run()
 	<-j.over
-	if failure := j.failure.Load(); failure != nil {
+	failure := j.failure.Load()
+	j.release()
+	if failure != nil {
 		panic(*failure)
 	}
 }
@@ -69,9 +92,11 @@ func Parallel(n int, fn func(i int)) {
 // caller does the work alone.
 func offer(j *job, helpers int) {
 	for range helpers {
+		j.holders.Add(1)
 		select {
 		case jobs <- j:
 		default:
+			j.release()
 			return
 		}
 	}
@@ -95,7 +120,7 @@ func (j *job) task(i int) {
 			j.failure.CompareAndSwap(nil, &failure)
 		}
 		if j.done.Add(1) == j.n {
-			close(j.over)
+			j.over <- struct{}{}
 		}
 	}()
 	if j.failure.Load() == nil {
@@ -110,6 +135,7 @@ func startWorkers(n int) {
 		go func() {
 			for j := range jobs {
 				j.run()
+				j.release()
 			}
 		}()
 	}

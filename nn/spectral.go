@@ -240,7 +240,7 @@ type product struct {
 	rows     int
 	operator *kernels.Conv2dShape
 	pool     *tensor.Pool
-	packed   [2]*tensor.Tensor // by kernels.ConvDirection
+	packed   [2]kernels.TemporaryWeights // by kernels.ConvDirection
 }
 
 func (s *SpectralNorm) newProduct(pool *tensor.Pool) *product {
@@ -266,16 +266,15 @@ func (p *product) transposed(v, u []float32) {
 }
 
 func (p *product) pack(d kernels.ConvDirection) []float32 {
-	if p.packed[d] == nil {
-		p.packed[d] = p.pool.Get(tensor.Float32, kernels.PackedConv2dLen(*p.operator, d))
-		kernels.PackConv2d(p.packed[d].Float32s(), p.weight, *p.operator, d)
+	if p.packed[d].Data == nil {
+		p.packed[d] = kernels.PackTemporary(p.weight, *p.operator, d)
 	}
-	return p.packed[d].Float32s()
+	return p.packed[d].Data
 }
 
 func (p *product) free() {
 	for _, t := range p.packed {
-		p.pool.Put(t)
+		t.Free()
 	}
 }
 
