@@ -83,12 +83,20 @@ func batchNormForward(ctx *Context, n *Node) {
 		copy(mean, a.Running.Mean.Float32s())
 		copy(invstd, a.Running.Var.Float32s())
 	}
-	scale, shift := ctx.scratch(c), ctx.scratch(c)
+	scale, shift := ctx.save(n, tensor.Float32, c), ctx.save(n, tensor.Float32, c)
 	a.affine(scale.Float32s(), shift.Float32s(), mean, invstd, n.floats(1), n.floats(2))
 	y := ctx.newLike(n, n.value(0))
 	kernels.BatchNormForward(y.Float32s(), n.floats(0), scale.Float32s(), shift.Float32s(), n.floats(3), a.Activation, rows, c)
-	n.pool.Put(scale)
-	n.pool.Put(shift)
+	// The residual may be gone by then.
+	n.repeatable = n.value(3) == nil
+}
+
+// batchNormAgain: the pass over x costs a hundredth of the convolution that reads
+// its result, and lets half of the activations go.
+func batchNormAgain(n *Node, y *tensor.Tensor) {
+	c := y.Dim(1)
+	scale, shift := n.saved[2].Float32s(), n.saved[3].Float32s()
+	kernels.BatchNormForward(y.Float32s(), n.floats(0), scale, shift, nil, n.Attrs.(BatchNormAttrs).Activation, y.Len()/c, c)
 }
 
 // update moves the running statistics towards those of the batch.

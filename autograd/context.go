@@ -51,6 +51,10 @@ type memory struct {
 	released bool         // the caller will not use this result again
 	retained bool         // until Tape.Reset, whatever the counts say
 	freed    bool
+
+	repeatable bool // the node that made it, by its place on the tape, can do so again
+	node       int
+	dropped    bool // freed though backward reads it
 }
 
 // root returns the variable that owns the memory of v.
@@ -62,9 +66,18 @@ func (v *Variable) root() *Variable {
 }
 
 func (v *Variable) freeIfUnused() {
-	if v.memory.handles <= 0 && v.memory.readers == 0 && !v.memory.retained {
-		v.free()
+	m := &v.memory
+	if m.handles > 0 || m.retained || m.freed {
+		return
 	}
+	if m.readers > 0 {
+		if !m.repeatable || len(m.views) > 0 {
+			return
+		}
+		// Once made again it stays until its last reader has run.
+		m.dropped, m.repeatable = true, false
+	}
+	v.free()
 }
 
 // free gives the memory of a root back. The values of v and its views panic

@@ -53,6 +53,8 @@ type rule struct {
 	// reads tells which values backward reads, so that all others can be
 	// freed before it runs.
 	reads func(n *Node) reads
+	// again computes the output of a node that is repeatable once more, into y.
+	again func(n *Node, y *tensor.Tensor)
 }
 
 var rules [numOps]rule
@@ -61,28 +63,28 @@ var rules [numOps]rule
 // in messages, which reads the table.
 func init() {
 	rules = [numOps]rule{
-		OpConv2d:        {"conv2d", conv2dForward, conv2dBackward, productReads},
-		OpLinear:        {"linear", linearForward, linearBackward, productReads},
-		OpMatMul:        {"matmul", matMulForward, matMulBackward, productReads},
-		OpBatchNorm2d:   {"batch_norm2d", batchNormForward, batchNormBackward, batchNormReads},
-		OpMaxPool2d:     {"max_pool2d", maxPoolForward, maxPoolBackward, readsNothing},
-		OpAvgPool2d:     {"avg_pool2d", avgPoolForward, avgPoolBackward, readsNothing},
-		OpPadChannels:   {"pad_channels", padChannelsForward, padChannelsBackward, readsNothing},
-		OpAdd:           {"add", addForward, addBackward, readsNothing},
-		OpMul:           {"mul", mulForward, mulBackward, productReads},
-		OpScale:         {"scale", scaleForward, scaleBackward, readsNothing},
-		OpActivate:      {"activate", activateForward, activateBackward, readsResult},
-		OpDropout:       {"dropout", dropoutForward, dropoutBackward, readsNothing},
-		OpReshape:       {"reshape", reshapeForward, reshapeBackward, readsNothing},
-		OpToImage:       {"to_image", toImageForward, layoutBackward, readsNothing},
-		OpToContiguous:  {"to_contiguous", toContiguousForward, layoutBackward, readsNothing},
-		OpSoftmax:       {"softmax", softmaxForward, softmaxBackward, readsResult},
-		OpLogSoftmax:    {"log_softmax", logSoftmaxForward, logSoftmaxBackward, readsResult},
-		OpLogSumExp:     {"logsumexp", logSumExpForward, logSumExpBackward, readsAll},
-		OpCrossEntropy:  {"cross_entropy", crossEntropyForward, crossEntropyBackward, readsNothing},
-		OpSum:           {"sum", sumForward, sumBackward, readsNothing},
-		OpMean:          {"mean", meanForward, meanBackward, readsNothing},
-		OpSpectralScale: {"spectral_scale", spectralScaleForward, spectralScaleBackward, readsFirst},
+		OpConv2d:        {"conv2d", conv2dForward, conv2dBackward, productReads, nil},
+		OpLinear:        {"linear", linearForward, linearBackward, productReads, nil},
+		OpMatMul:        {"matmul", matMulForward, matMulBackward, productReads, nil},
+		OpBatchNorm2d:   {"batch_norm2d", batchNormForward, batchNormBackward, batchNormReads, batchNormAgain},
+		OpMaxPool2d:     {"max_pool2d", maxPoolForward, maxPoolBackward, readsNothing, nil},
+		OpAvgPool2d:     {"avg_pool2d", avgPoolForward, avgPoolBackward, readsNothing, nil},
+		OpPadChannels:   {"pad_channels", padChannelsForward, padChannelsBackward, readsNothing, nil},
+		OpAdd:           {"add", addForward, addBackward, readsNothing, nil},
+		OpMul:           {"mul", mulForward, mulBackward, productReads, nil},
+		OpScale:         {"scale", scaleForward, scaleBackward, readsNothing, nil},
+		OpActivate:      {"activate", activateForward, activateBackward, readsResult, nil},
+		OpDropout:       {"dropout", dropoutForward, dropoutBackward, readsNothing, nil},
+		OpReshape:       {"reshape", reshapeForward, reshapeBackward, readsNothing, nil},
+		OpToImage:       {"to_image", toImageForward, layoutBackward, readsNothing, nil},
+		OpToContiguous:  {"to_contiguous", toContiguousForward, layoutBackward, readsNothing, nil},
+		OpSoftmax:       {"softmax", softmaxForward, softmaxBackward, readsResult, nil},
+		OpLogSoftmax:    {"log_softmax", logSoftmaxForward, logSoftmaxBackward, readsResult, nil},
+		OpLogSumExp:     {"logsumexp", logSumExpForward, logSumExpBackward, readsAll, nil},
+		OpCrossEntropy:  {"cross_entropy", crossEntropyForward, crossEntropyBackward, readsNothing, nil},
+		OpSum:           {"sum", sumForward, sumBackward, readsNothing, nil},
+		OpMean:          {"mean", meanForward, meanBackward, readsNothing, nil},
+		OpSpectralScale: {"spectral_scale", spectralScaleForward, spectralScaleBackward, readsFirst, spectralScaleAgain},
 	}
 }
 

@@ -83,6 +83,12 @@ func spectralScaleForward(ctx *Context, n *Node) {
 		return
 	}
 	kernels.Scale(ctx.newLike(n, w).Float32s(), w.Float32s(), float32(f))
+	n.repeatable = n.Inputs[0].IsParameter()
+}
+
+func spectralScaleAgain(n *Node, y *tensor.Tensor) {
+	o := n.Attrs.(SpectralScaleOptions)
+	kernels.Scale(y.Float32s(), n.floats(0), float32(o.factor()))
 }
 
 // spectralScaleBackward: with f = 1/(sigma/coeff + eps) and G the gradient of

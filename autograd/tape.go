@@ -2,6 +2,7 @@ package autograd
 
 import (
 	"slices"
+	"time"
 
 	"github.com/deepuncertainty/ddu/autograd/trace"
 	"github.com/deepuncertainty/ddu/kernels"
@@ -35,6 +36,11 @@ type Node struct {
 
 	saved []*tensor.Tensor // what backward needs besides inputs and output
 	pool  *tensor.Pool     // that saved came from
+
+	// repeatable tells that the output can be computed again, cheaply, from inputs
+	// that the backward rule reads, parameters and what was saved. It is dropped
+	// when the forward pass is done with it, and made again when backward wants it.
+	repeatable bool
 }
 
 // NewTape returns an empty tape.
@@ -77,6 +83,8 @@ func (t *Tape) record(n Node) {
 	if n.Output.requiresGrad {
 		reads := rules[n.Op].reads(&n)
 		n.readers(reads, func(root *Variable) { root.memory.readers++ })
+		n.Output.memory.repeatable = n.repeatable
+		n.Output.memory.node = len(t.nodes)
 	} else {
 		n.dropSaved()
 	}
@@ -182,6 +190,7 @@ func (t *Tape) step(n *Node) {
 	}
 	rule := &rules[n.Op]
 	if n.Output.grad.buffer != nil {
+		n.readers(rule.reads(n), t.restore)
 		if t.Trace != nil {
 			n.traceBackward(t, n.Output.grad.value)
 		} else {
@@ -194,6 +203,22 @@ func (t *Tape) step(n *Node) {
 		root.freeIfUnused()
 	})
 	n.dropSaved()
+}
+
+// restore computes a result again that was dropped.
+func (t *Tape) restore(root *Variable) {
+	if !root.memory.dropped {
+		return
+	}
+	root.memory.dropped, root.memory.freed = false, false
+	n := &t.nodes[root.memory.node]
+	n.readers(rules[n.Op].reads(n)&^readsOutput, t.restore)
+	start := t.Trace.Start()
+	root.Value = root.memory.pool.GetLike(root.Value)
+	rules[n.Op].again(n, root.Value)
+	if t.Trace != nil {
+		t.Trace.Add(time.Since(start), n.span(trace.Again, n.forwardBytes()))
+	}
 }
 
 // gradient of a result. Several results may share one buffer as long as nobody

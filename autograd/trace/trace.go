@@ -19,7 +19,8 @@ const (
 	BackwardData    Direction = "backward data"
 	BackwardWeights Direction = "backward weights"
 	BackwardBias    Direction = "backward bias"
-	Pack            Direction = "pack" // weights, into the order of the kernels
+	Pack            Direction = "pack"  // weights, into the order of the kernels
+	Again           Direction = "again" // a result that was dropped, for the backward pass
 	Update          Direction = "update"
 	Wait            Direction = "wait"
 )
