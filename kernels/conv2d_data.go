@@ -11,7 +11,7 @@ func Conv2dForward(y, x, packed, bias []float32, s Conv2dShape) {
 	if bias != nil && len(bias) != s.OC {
 		checkConv2d("Conv2dForward", s, sliceLength{"bias", len(bias), s.OC})
 	}
-	convProduct(y, x, packed, bias, s, ConvForward, false)
+	convProduct(y, x, packed, bias, s, ConvForward, false, nil)
 }
 
 // Conv2dBackwardData computes the gradient of the input, dx (+)= the transposed
@@ -20,24 +20,24 @@ func Conv2dForward(y, x, packed, bias []float32, s Conv2dShape) {
 func Conv2dBackwardData(dx, dy, packed []float32, s Conv2dShape, accumulate bool) {
 	checkConv2d("Conv2dBackwardData", s, sliceLength{"dx", len(dx), s.inputLen()}, sliceLength{"dy", len(dy), s.outputLen()},
 		sliceLength{"packed", len(packed), PackedConv2dLen(s, ConvBackwardData)})
-	convProduct(dx, dy, packed, nil, s, ConvBackwardData, accumulate)
+	convProduct(dx, dy, packed, nil, s, ConvBackwardData, accumulate, nil)
 }
 
 // convProduct computes the result c from the operand a.
-func convProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection, accumulate bool) {
+func convProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection, accumulate bool, e *epilogue) {
 	switch {
 	case len(c) == 0:
 	case s.Algorithm(d) == ConvWinograd:
-		winogradProduct(c, a, packed, bias, s, d, accumulate)
+		winogradProduct(c, a, packed, bias, s, d, accumulate, e)
 	case d == ConvForward && s.unfolds():
-		newUnfolded(s, a).forward(c, packed, bias)
+		newUnfolded(s, a).forward(c, packed, bias, e)
 	default:
-		directProduct(c, a, packed, bias, s, d, accumulate)
+		directProduct(c, a, packed, bias, s, d, accumulate, e)
 	}
 }
 
 // directProduct runs a plan.
-func directProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection, accumulate bool) {
+func directProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection, accumulate bool, end *epilogue) {
 	kern := brgemmOf[float32]()
 	depth, width := d.depthWidth(s)
 	plan := planConv2d(s, d, kern)
@@ -47,6 +47,7 @@ func directProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection,
 			for i := e.from; bias != nil && i < e.to; i += width {
 				copy(c[i:e.to], bias)
 			}
+			end.rows(c, e.from, e.len()/width, width, span{0, width})
 		}
 	}
 	panelLen := s.KH * s.KW * depth * kern.nr
@@ -62,6 +63,10 @@ func directProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection,
 			p.packedChunk(blocks, group)
 		} else {
 			p.chunk(blocks, group)
+		}
+		for i := range blocks {
+			b := &blocks[i]
+			end.rows(c, b.c, b.rows, b.cRow, span{group.from * kern.nr, min(group.to*kern.nr, width)})
 		}
 	})
 }

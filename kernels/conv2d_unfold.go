@@ -97,7 +97,7 @@ func zeroColumns(to []float32, step, n, rows int) {
 
 // forward computes y from weights packed for the direct algorithm, whose panels
 // [KH][KW][C][nr] are those of one product.
-func (u *unfolded) forward(y, packed, bias []float32) {
+func (u *unfolded) forward(y, packed, bias []float32, e *epilogue) {
 	s, nr := &u.s, u.kern.nr
 	const pixelsOfTask = 16
 	pixels := s.OutH() * s.OutW()
@@ -117,6 +117,7 @@ func (u *unfolded) forward(y, packed, bias []float32) {
 				args.a, args.b, args.c = unsafe.Pointer(&rows[0]), unsafe.Pointer(&packed[panel*u.width*nr]), unsafe.Pointer(&c[panel*nr])
 				u.kern.run(false, 4, n, min(nr, s.OC-panel*nr), args)
 			}
+			e.rows(y, (p.from*s.N+i.from)*s.OC, n, s.OC, span{0, s.OC})
 		})
 	})
 }

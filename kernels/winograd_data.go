@@ -18,16 +18,18 @@ type winogradConv struct {
 	c, a, filters   []float32
 	bias            []float32
 	accumulate      bool
+	end             *epilogue
 
 	images, tiles int // of a chunk
 }
 
 // winogradProduct is convProduct for weights from winogradPanels.
-func winogradProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection, accumulate bool) {
+func winogradProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection, accumulate bool, e *epilogue) {
 	depth, width := d.depthWidth(s)
 	w := winogradConv{
 		winogradTiles: newWinogradTiles(s.H, s.W), n: s.N, depth: depth, width: width, kern: brgemmOf[float32](),
 		c: c, a: a, filters: packed, bias: bias, accumulate: accumulate || bias != nil,
+		end: e,
 	}
 	most := max(winogradChunkBytes/(4*winogradPoints*(depth+width)), winogradRows)
 	parts := ceilDiv(s.N, most)
@@ -52,13 +54,13 @@ type winogradChunk struct {
 	tiles, images span
 	rows          int
 
-	v, m []float32 // [point][rows][depth] and [point][rows][width]
-	half []float32 // of a transform: [6][6][strip]
-	cut  rowCut
-	tile []float32 // rows of v as the micro-kernels read them: [row tile][k][aK]
-	aK   int
-	bias []float32 // for each image once
-	args *brgemmArgs
+	v, m  []float32 // [point][rows][depth] and [point][rows][width]
+	half  []float32 // of a transform: [6][6][strip]
+	cut   rowCut
+	tile  []float32 // rows of v as the micro-kernels read them: [row tile][k][aK]
+	aK    int
+	shift []float32 // the bias, or what the epilogue adds, once for each image
+	args  *brgemmArgs
 }
 
 func (w *winogradConv) chunk(tiles, images span) {
@@ -66,7 +68,11 @@ func (w *winogradConv) chunk(tiles, images span) {
 	c := &winogradChunk{winogradConv: w, tiles: tiles, images: images, rows: rows, cut: cutRows(rows, w.kern.mr)}
 	c.aK = w.kern.tileRows()
 	sizes := [...]int{winogradPoints * rows * w.depth, winogradPoints * rows * w.width, winogradPoints * winogradStrip, c.cut.tiles * maxRun * c.aK, 0}
-	if w.bias != nil {
+	bias := w.bias
+	if w.end != nil {
+		bias = w.end.shift.data
+	}
+	if bias != nil {
 		sizes[4] = images.len() * w.width
 	}
 	total := 0
@@ -76,10 +82,10 @@ func (w *winogradConv) chunk(tiles, images span) {
 	memory := takeScratch[float32](total)
 	defer memory.drop()
 	rest := memory.data
-	for i, to := range []*[]float32{&c.v, &c.m, &c.half, &c.tile, &c.bias} {
+	for i, to := range []*[]float32{&c.v, &c.m, &c.half, &c.tile, &c.shift} {
 		*to, rest = rest[:sizes[i]:sizes[i]], rest[sizes[i]:]
 	}
-	repeat(c.bias, w.bias)
+	repeat(c.shift, bias)
 	c.args = takeArgs()
 	defer c.args.drop()
 	for i := range tiles.len() {
@@ -137,10 +143,10 @@ func (c *winogradChunk) output(i int) {
 			s[i] = vectorStream{data: c.half[i*winogradStrip:], stride: winogradIn * winogradStrip}
 		}
 		at := ((h*c.w+w)*c.n+c.images.from)*c.width + strip.from
-		if len(c.bias) > 0 {
+		if c.bias != nil {
 			for y := range down {
 				for x := range across {
-					copy(c.c[at+(y*c.w+x)*pixel:], c.bias[strip.from:strip.to])
+					copy(c.c[at+(y*c.w+x)*pixel:], c.shift[strip.from:strip.to])
 				}
 			}
 		}
@@ -151,6 +157,7 @@ func (c *winogradChunk) output(i int) {
 			} else {
 				vecWinogradOutput.call(down, strip.len(), 0, nil, s[:])
 			}
+			c.finish(at, down, across, pixel, strip)
 			continue
 		}
 		// The tile reaches beyond the image: by way of the first half, of which the
@@ -171,5 +178,13 @@ func (c *winogradChunk) output(i int) {
 				}
 			}
 		}
+		c.finish(at, down, across, pixel, strip)
+	}
+}
+
+// finish applies the epilogue to a strip of the pixels of a tile, down x across.
+func (c *winogradChunk) finish(at, down, across, pixel int, strip span) {
+	for y := 0; y < down && c.end != nil; y++ {
+		c.end.flat(c.c, at+y*c.w*pixel, across, pixel, strip.len(), c.shift[strip.from:])
 	}
 }

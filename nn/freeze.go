@@ -35,6 +35,7 @@ func Freeze(network Network) (*Predictor, error) {
 		return nil, fmt.Errorf("freeze: %w", err)
 	}
 	g.foldBatchNorms()
+	g.fuseConvolutions()
 	p, err := g.compile()
 	if err != nil {
 		return nil, fmt.Errorf("freeze: %w", err)

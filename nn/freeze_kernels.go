@@ -47,7 +47,7 @@ func (g *graph) lower(o *operation) (loweredOp, error) {
 		if id == none {
 			continue
 		}
-		isData := i < data || o.op == autograd.OpBatchNorm2d && i == 3 // its residual
+		isData := i < data || (o.op == autograd.OpBatchNorm2d || o.op == autograd.OpConv2d) && i == 3 // its residual
 		switch computed := g.values[id].constant == nil; {
 		case computed && isData:
 			l.reads = append(l.reads, id)
@@ -81,11 +81,16 @@ func copyKernel(_ *frame, n int, y []float32, x [][]float32) { copy(y, x[0][:len
 func lowerConv2d(g *graph, o *operation) (kernel, error) {
 	weight, s := g.values[o.inputs[1]].constant, g.conv2dShape(o)
 	weights := &frozenWeights{weight: weight.Float32s()}
+	act := o.act
 	bias, size, out := g.floats(o.inputs[2]), g.values[o.inputs[0]].size, g.values[o.output].size
 	return func(_ *frame, n int, y []float32, x [][]float32) {
 		s := s
 		s.N = n
-		kernels.Conv2dForward(y[:n*out], x[0][:n*size], weights.packed(s), bias, s)
+		var residual []float32
+		if len(x) > 1 {
+			residual = x[1][:n*out]
+		}
+		kernels.Conv2dForwardFused(y[:n*out], x[0][:n*size], weights.packed(s), bias, residual, act, s)
 	}, nil
 }
 

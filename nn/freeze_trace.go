@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/deepuncertainty/ddu/autograd"
+	"github.com/deepuncertainty/ddu/kernels"
 	"github.com/deepuncertainty/ddu/tensor"
 )
 
@@ -29,8 +30,9 @@ type operation struct {
 	attrs   any
 	inputs  []int // none for those left out
 	output  int
-	affine  *affine // of a batch norm: what it does in evaluation
-	dropped bool    // the output is the first input
+	affine  *affine            // of a batch norm: what it does in evaluation
+	act     kernels.Activation // of a convolution: applied to its result and the residual, input 3
+	dropped bool               // the output is the first input
 }
 
 const none = -1
