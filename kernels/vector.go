@@ -82,19 +82,70 @@ func (k *vectorKernel) call(rows, cols, index int, scalars []float32, streams []
 // flatBlock is how many elements one task of a flat loop handles.
 const flatBlock = 1 << 14
 
+// vectorJob is a loop of a kernel that is cut into blocks. Jobs are recycled, their
+// functions with them: a closure for each loop would be allocated.
+type vectorJob struct {
+	kernel  *vectorKernel
+	n, c    int // elements of a flat loop, or rows and columns
+	scalars [maxVectorScalars]float32
+	set     int // how many scalars
+	streams [maxVectorStreams]vectorStream
+	used    int // how many streams
+
+	flatPart, rowsPart, foldedPart func(i int)
+}
+
+var vectorJobs = sync.Pool{New: func() any {
+	j := new(vectorJob)
+	j.flatPart, j.rowsPart, j.foldedPart = j.flat, j.rows, j.folded
+	return j
+}}
+
+func (k *vectorKernel) job(n, c int, scalars []float32, streams []vectorStream) *vectorJob {
+	j := vectorJobs.Get().(*vectorJob)
+	j.kernel, j.n, j.c = k, n, c
+	j.set, j.used = copy(j.scalars[:], scalars), copy(j.streams[:], streams)
+	return j
+}
+
+func (j *vectorJob) drop() {
+	j.streams = [maxVectorStreams]vectorStream{} // keep nothing of the caller's
+	vectorJobs.Put(j)
+}
+
 // flat runs the kernel over n elements of streams that all move with the
 // element, in parallel blocks. The scalars are the same for all.
 func (k *vectorKernel) flat(n int, scalars []float32, streams ...[]float32) {
-	Parallel((n+flatBlock-1)/flatBlock, func(b int) {
-		from, to := b*flatBlock, min((b+1)*flatBlock, n)
-		var block [maxVectorStreams]vectorStream
-		for i, s := range streams {
-			if s != nil {
-				block[i].data = s[from:]
-			}
+	var all [maxVectorStreams]vectorStream
+	for i, s := range streams {
+		all[i].data = s
+	}
+	j := k.job(n, 0, scalars, all[:len(streams)])
+	Parallel(ceilDiv(n, flatBlock), j.flatPart)
+	j.drop()
+}
+
+func (j *vectorJob) flat(i int) {
+	b := blockSpan(flatBlock, j.n, i)
+	var at [maxVectorStreams]vectorStream
+	for i, s := range j.streams[:j.used] {
+		if s.data != nil {
+			at[i].data = s.data[b.from:]
 		}
-		k.call(1, to-from, from, scalars, block[:len(streams)])
-	})
+	}
+	j.kernel.call(1, b.len(), b.from, j.scalars[:j.set], at[:j.used])
+}
+
+// rows runs the kernel over all rows in parallel blocks.
+func (k *vectorKernel) rows(rows, c int, scalars []float32, streams ...vectorStream) {
+	j := k.job(rows, c, scalars, streams)
+	Parallel(ceilDiv(rows, rowBlock(c)), j.rowsPart)
+	j.drop()
+}
+
+func (j *vectorJob) rows(i int) {
+	b := blockSpan(rowBlock(j.c), j.n, i)
+	j.kernel.block(b.from, b.to, j.c, j.scalars[:j.set], j.streams[:j.used]...)
 }
 
 // block runs the kernel over rows from to to of matrices with c columns.
@@ -102,21 +153,14 @@ func (k *vectorKernel) block(from, to, c int, scalars []float32, streams ...vect
 	if from >= to {
 		return
 	}
+	var at [maxVectorStreams]vectorStream
+	copy(at[:], streams)
 	for i, s := range streams {
 		if s.data != nil {
-			streams[i].data = s.data[from*s.stride:]
+			at[i].data = s.data[from*s.stride:]
 		}
 	}
-	k.call(to-from, c, 0, scalars, streams)
-}
-
-// rows runs the kernel over all rows in parallel blocks.
-func (k *vectorKernel) rows(rows, c int, scalars []float32, streams ...vectorStream) {
-	eachRowBlock(rows, c, func(from, to int) {
-		var block [maxVectorStreams]vectorStream
-		copy(block[:], streams)
-		k.block(from, to, c, scalars, block[:len(streams)]...)
-	})
+	k.call(to-from, c, 0, scalars, at[:len(streams)])
 }
 
 // channels is rows for streams that are matrices [rows][c], parameters [c] of
@@ -126,14 +170,21 @@ func (k *vectorKernel) channels(rows, c int, scalars []float32, streams ...vecto
 	fold := rowFold(c)
 	repeated := takeScratch[float32](fold * c * maxVectorStreams)
 	defer repeated.drop()
+	j := k.job(rows, c, scalars, streams)
 	free := repeated.data
 	for i, s := range streams {
 		if s.data != nil && s.stride == 0 && s.block == 0 && fold > 1 {
-			streams[i].data, free = free[:fold*c], free[fold*c:]
-			repeat(streams[i].data, s.data)
+			j.streams[i].data, free = free[:fold*c], free[fold*c:]
+			repeat(j.streams[i].data, s.data)
 		}
 	}
-	eachRowBlock(rows, c, func(from, to int) { k.foldedBlock(from, to, c, scalars, streams) })
+	Parallel(ceilDiv(rows, rowBlock(c)), j.foldedPart)
+	j.drop()
+}
+
+func (j *vectorJob) folded(i int) {
+	b := blockSpan(rowBlock(j.c), j.n, i)
+	j.kernel.foldedBlock(b.from, b.to, j.c, j.scalars[:j.set], j.streams[:j.used])
 }
 
 // foldedBlock runs the kernel over the rows of one block, folded as far as they
