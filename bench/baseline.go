@@ -45,8 +45,8 @@ type Fall struct {
 
 // LayersAgainst is Layers for the network, batch and input of a baseline, with
 // what fell: the rows whose share of the FMA peak is lower than in the baseline
-// by more than tolerance per cent of it. Such a row is measured a second time,
-// and the better one counts, so that a passing disturbance is no fall.
+// by more than tolerance per cent of it. Such a row is measured up to two times
+// more, and the best counts, so that a passing disturbance is no fall.
 //
 // A baseline of other work, or from another instruction-set level or number of
 // threads, is an error, before anything is measured.
@@ -65,16 +65,18 @@ func LayersAgainst(ctx context.Context, o LayersOptions, baseline *LayersResult,
 	if err != nil {
 		return nil, nil, err
 	}
+	const more = 2
 	for i, c := range cases {
-		if row := r.Rows[i]; !row.fell(baseline.row(row.Shape, row.Direction), tolerance) {
-			continue
-		}
-		again, _, err := measureCase(ctx, c, o.Seconds)
-		if err != nil {
-			return nil, nil, err
-		}
-		if again.PeakPercent > r.Rows[i].PeakPercent {
-			r.Rows[i] = again
+		row := &r.Rows[i]
+		before := baseline.row(row.Shape, row.Direction)
+		for n := 0; n < more && row.fell(before, tolerance); n++ {
+			again, _, err := measureCase(ctx, c, o.Seconds)
+			if err != nil {
+				return nil, nil, err
+			}
+			if again.PeakPercent > row.PeakPercent {
+				*row = again
+			}
 		}
 	}
 	return r, r.fallen(baseline, tolerance), nil

@@ -144,6 +144,19 @@ func TestLayersAgainst(t *testing.T) {
 	}
 }
 
+func TestDisturbed(t *testing.T) {
+	r := layersResult(1)
+	r.summarize([]peak{{3e9, 1}, {1e9, 0.5}, {2e9, 0.75}})
+	if r.PeakGFLOPS != 2 || r.ProcessorPercent != 75 || !r.Disturbed() {
+		t.Errorf("peak %v, %v %% of the processors, disturbed %v", r.PeakGFLOPS, r.ProcessorPercent, r.Disturbed())
+	}
+	for percent, want := range map[float64]bool{0: false, 40: true, 94.9: true, 95: false, 100: false} {
+		if r.ProcessorPercent = percent; r.Disturbed() != want {
+			t.Errorf("disturbed at %v %%: %v", percent, !want)
+		}
+	}
+}
+
 func TestLayersText(t *testing.T) {
 	r := layersResult(50, 40, 30, 20, 10)
 	r.ISA, r.Threads = "avx2", 1

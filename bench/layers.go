@@ -33,8 +33,11 @@ type LayersResult struct {
 	Threads int    `json:"threads"`
 	// PeakGFLOPS is the FMA peak of the threads, the median of those measured
 	// beside the rows.
-	PeakGFLOPS float64    `json:"peak_gflops"`
-	Rows       []LayerRow `json:"rows"`
+	PeakGFLOPS float64 `json:"peak_gflops"`
+	// ProcessorPercent is how much of the processors the measurements of the
+	// peak were given, on average; 0 where unknown. See Disturbed.
+	ProcessorPercent float64    `json:"processor_percent"`
+	Rows             []LayerRow `json:"rows"`
 }
 
 // LayerRow is one shape in one direction.
@@ -58,7 +61,7 @@ func Layers(ctx context.Context, o LayersOptions) (*LayersResult, error) {
 		return nil, err
 	}
 	r := o.header()
-	var peaks []float64
+	var peaks []peak
 	for _, c := range cases {
 		row, beside, err := measureCase(ctx, c, o.Seconds)
 		if err != nil {
@@ -67,9 +70,27 @@ func Layers(ctx context.Context, o LayersOptions) (*LayersResult, error) {
 		peaks = append(peaks, beside...)
 		r.Rows = append(r.Rows, row)
 	}
-	slices.Sort(peaks)
-	r.PeakGFLOPS = round(peaks[len(peaks)/2]/1e9, 1)
+	r.summarize(peaks)
 	return r, nil
+}
+
+// summarize sets what the peaks of all rows come to.
+func (r *LayersResult) summarize(peaks []peak) {
+	var rates []float64
+	share := 0.0
+	for _, p := range peaks {
+		rates = append(rates, p.flopsPerSecond)
+		share += p.share
+	}
+	r.PeakGFLOPS = round(median(rates)/1e9, 1)
+	r.ProcessorPercent = round(100*share/float64(len(peaks)), 1)
+}
+
+// Disturbed tells that other programs took so much of the processors that shares
+// of the peak say little.
+func (r *LayersResult) Disturbed() bool {
+	const enough = 95
+	return r.ProcessorPercent > 0 && r.ProcessorPercent < enough
 }
 
 // resolve fills in what follows from the network and checks the rest.
@@ -95,19 +116,17 @@ func (o LayersOptions) header() *LayersResult {
 	}
 }
 
-func measurePeak() float64 { return kernels.PeakFloat32(kernels.Threads()) }
-
 // rounds is how often a case is measured, and the FMA peak after it.
 const rounds = 5
 
 // measureCase measures one case for so many seconds in all, and returns the FMA
-// peaks measured beside it too, in FLOP/s.
+// peaks measured beside it too.
 //
 // A round runs the case a few times and then measures the peak, which is the
 // best of some runs; so the fastest run of the case counts for the round. Row is
 // the round with the median share of the peak. What disturbs the machine for
 // longer slows both down and cancels, what is short hits few rounds.
-func measureCase(ctx context.Context, c Conv2dCase, seconds float64) (row LayerRow, peaks []float64, err error) {
+func measureCase(ctx context.Context, c Conv2dCase, seconds float64) (row LayerRow, peaks []peak, err error) {
 	run := c.Prepare()
 	run() // warms up
 	var measured []LayerRow
@@ -115,12 +134,13 @@ func measureCase(ctx context.Context, c Conv2dCase, seconds float64) (row LayerR
 		if err := ctx.Err(); err != nil {
 			return LayerRow{}, nil, err
 		}
-		fastest, peak := fastestSeconds(run, seconds/rounds), measurePeak()
-		peaks = append(peaks, peak)
+		fastest := fastestSeconds(run, seconds/rounds)
+		p := measurePeak()
+		peaks = append(peaks, p)
 		rate := c.Flops() / fastest
 		measured = append(measured, LayerRow{
 			Shape: trace.Conv2dName(c.Shape), Direction: c.Direction, Count: c.Count, Kernel: trace.Conv2dKernel(c.Shape, c.Direction),
-			Seconds: round(fastest, 7), GFLOPS: round(rate/1e9, 2), PeakPercent: round(100*rate/peak, 1),
+			Seconds: round(fastest, 7), GFLOPS: round(rate/1e9, 2), PeakPercent: round(100*rate/p.flopsPerSecond, 1),
 		})
 	}
 	slices.SortFunc(measured, func(a, b LayerRow) int { return cmp.Compare(a.PeakPercent, b.PeakPercent) })

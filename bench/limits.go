@@ -16,7 +16,7 @@ type Limits struct {
 // MeasureLimits measures both in a fraction of a second. It takes 192 MiB for
 // that time.
 func MeasureLimits() Limits {
-	return Limits{FlopsPerSecond: measurePeak(), BytesPerSecond: measureBandwidth()}
+	return Limits{FlopsPerSecond: measurePeak().flopsPerSecond, BytesPerSecond: measureBandwidth()}
 }
 
 func measureBandwidth() float64 {

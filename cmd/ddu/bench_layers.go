@@ -34,6 +34,7 @@ func (c *benchLayersCommand) Run(ctx context.Context, term terminal) error {
 	if err != nil {
 		return err
 	}
+	noteDisturbance(term, "measured", result)
 	if err := c.print(term, result, nil); err != nil || c.Record == "" {
 		return err
 	}
@@ -50,6 +51,8 @@ func (c *benchLayersCommand) against(ctx context.Context, term terminal, o bench
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Baseline, err)
 	}
+	noteDisturbance(term, "the baseline was recorded", baseline)
+	noteDisturbance(term, "measured", result)
 	if result.CPU != baseline.CPU {
 		fmt.Fprintf(term.err, "note: the baseline is of another CPU, %s\n", baseline.CPU)
 	}
@@ -57,6 +60,13 @@ func (c *benchLayersCommand) against(ctx context.Context, term terminal, o bench
 		return err
 	}
 	return fmt.Errorf("%d of %d fell by more than %g %% below the baseline", len(falls), len(result.Rows), c.Tolerance)
+}
+
+// noteDisturbance tells that other programs ran beside a measurement.
+func noteDisturbance(term terminal, what string, r *bench.LayersResult) {
+	if r.Disturbed() {
+		fmt.Fprintf(term.err, "note: %s beside other programs, with %.0f %% of the processors: shares of the peak are not to be trusted\n", what, r.ProcessorPercent)
+	}
 }
 
 func (c *benchLayersCommand) print(term terminal, r *bench.LayersResult, falls []bench.Fall) error {

@@ -15,9 +15,11 @@ func quickLayers(args ...string) []string {
 	return append([]string{"bench", "layers", "lenet", "--batch", "2", "--seconds", "0.001", "--threads", "1"}, args...)
 }
 
+// A measurement is recorded, then compared with baselines that nothing falls
+// below, everything does, and that cannot be compared.
 func TestBenchLayers(t *testing.T) {
 	p := newPlace(t, 0)
-	out, stderr := p.must(t, quickLayers()...)
+	out, stderr := p.must(t, quickLayers("--record", "recorded.json")...)
 	row := `  +\d+  +\d+\.\d{3}  +\d+\.\d  +\d+\.\d  `
 	for _, want := range []string{
 		`^convolutions of lenet, input 1x28x28, batch 2, \w+, 1 thread, FMA peak \d+\.\d GFLOP/s `,
@@ -33,60 +35,21 @@ func TestBenchLayers(t *testing.T) {
 	if strings.Contains(out, "1x28x28-6-k5s1p0   backward data") {
 		t.Errorf("the images are given a gradient:\n%s", out)
 	}
-	out, _ = p.must(t, quickLayers("--json")...)
-	var result struct {
-		Network, CPU, ISA string
-		Threads, Batch    int
-		Peak              float64 `json:"peak_gflops"`
-		Rows              []struct {
-			Shape, Direction, Kernel string
-			Count                    int
-			Seconds, GFLOPS          float64
-			Percent                  float64 `json:"peak_percent"`
-		}
-	}
-	if err := json.Unmarshal([]byte(out), &result); err != nil || strings.Count(out, "\n") != 1 {
-		t.Fatalf("%v in %q", err, out)
-	}
-	if result.Network != "lenet" || result.ISA == "" || result.Threads != 1 || result.Batch != 2 || result.Peak <= 0 || len(result.Rows) != 5 || result.Rows[0].Seconds <= 0 {
-		t.Errorf("ddu bench layers --json prints %s", out)
-	}
-}
-
-func TestBenchBaseline(t *testing.T) {
-	p := newPlace(t, 0)
-	p.must(t, quickLayers("--record", "recorded.json")...)
 	recorded, err := os.ReadFile(p.path("recorded.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	share := regexp.MustCompile(`"peak_percent": [0-9.]+`)
-	p.write(t, "low.json", share.ReplaceAllString(string(recorded), `"peak_percent": 0`))
+	low := regexp.MustCompile(`"cpu": ".*"`).ReplaceAllString(share.ReplaceAllString(string(recorded), `"peak_percent": 0`), `"cpu": "another"`)
+	p.write(t, "low.json", low)
+	p.write(t, "level.json", regexp.MustCompile(`"isa": ".*"`).ReplaceAllString(low, `"isa": "sse2"`))
 	p.write(t, "high.json", share.ReplaceAllString(string(recorded), `"peak_percent": 1e6`))
-	p.write(t, "elsewhere.json", regexp.MustCompile(`"cpu": ".*"`).ReplaceAllString(share.ReplaceAllString(string(recorded), `"peak_percent": 0`), `"cpu": "another"`))
-
-	out, stderr, code := p.ddu(t, quickLayers("--baseline", "low.json")...)
-	if code != 0 || stderr != "" || !strings.Contains(out, "\nnothing is below the baseline by more than 10 %\n") {
-		t.Errorf("exit code %d, %q\n%s", code, stderr, out)
-	}
-	out, stderr, code = p.ddu(t, quickLayers("--baseline", "high.json", "--tolerance", "25")...)
-	if code != 1 || stderr != "ddu: 5 of 5 fell by more than 25 % below the baseline\n" || !strings.Contains(out, "\nbelow the baseline by more than 25 %:\nshape ") || strings.Count(out, "  1000000.0  ") != 5 {
-		t.Errorf("exit code %d, %q\n%s", code, stderr, out)
-	}
-	out, _, code = p.ddu(t, quickLayers("--baseline", "high.json", "--json")...)
-	var result struct {
-		Rows, Fallen []struct {
-			Baseline float64 `json:"baseline_percent"`
-		}
-	}
-	if err := json.Unmarshal([]byte(out), &result); err != nil || code != 1 || len(result.Rows) != 5 || len(result.Fallen) != 5 || result.Fallen[0].Baseline != 1e6 {
-		t.Errorf("exit code %d, %v in %s", code, err, out)
-	}
-	if _, stderr := p.must(t, quickLayers("--baseline", "elsewhere.json")...); stderr != "note: the baseline is of another CPU, another\n" {
-		t.Errorf("stderr is %q", stderr)
-	}
+	t.Run("nothing fell", func(t *testing.T) { nothingFell(t, p) })
+	t.Run("all fell", func(t *testing.T) { allFell(t, p) })
+	t.Run("JSON", func(t *testing.T) { allFellJSON(t, p) })
 	for name, test := range map[string]struct{ args, want []string }{
 		"threads":         {quickLayers("--baseline", "low.json", "--threads", "2"), []string{"low.json: the baseline cannot be compared with: threads is 1, now 2"}},
+		"level":           {quickLayers("--baseline", "level.json"), []string{"level.json", "isa is sse2, now "}},
 		"batch":           {quickLayers("--baseline", "low.json", "--batch", "3"), []string{"batch is 2, now 3"}},
 		"missing":         {quickLayers("--baseline", "none.json"), []string{"none.json", "no such file"}},
 		"record and read": {quickLayers("--baseline", "low.json", "--record", "new.json"), []string{"--record", "--baseline"}},
@@ -96,15 +59,43 @@ func TestBenchBaseline(t *testing.T) {
 	}
 }
 
-// The level of a baseline is that of the measurement, or it is refused.
-func TestBenchBaselineOfAnotherLevel(t *testing.T) {
-	p := newPlace(t, 0)
-	p.must(t, quickLayers("--record", "recorded.json")...)
-	best, _ := p.must(t, "info", "--json")
-	if strings.Contains(best, `"used":"portable"`) {
-		t.Skip("there is no other level")
+func nothingFell(t *testing.T, p place) {
+	out, stderr, code := p.ddu(t, quickLayers("--baseline", "low.json")...)
+	if code != 0 || !strings.HasSuffix(stderr, "note: the baseline is of another CPU, another\n") || !strings.Contains(out, "\nnothing is below the baseline by more than 10 %\n") {
+		t.Errorf("exit code %d, %q\n%s", code, stderr, out)
 	}
-	wantRefusal(t, p, quickLayers("--baseline", "recorded.json", "--isa", "portable"), []string{"recorded.json", "isa is ", "now portable"})
+}
+
+func allFell(t *testing.T, p place) {
+	out, stderr, code := p.ddu(t, quickLayers("--baseline", "high.json", "--tolerance", "25")...)
+	if code != 1 || !strings.HasSuffix(stderr, "ddu: 5 of 5 fell by more than 25 % below the baseline\n") ||
+		!strings.Contains(out, "\nbelow the baseline by more than 25 %:\nshape ") || strings.Count(out, "  1000000.0  ") != 5 {
+		t.Errorf("exit code %d, %q\n%s", code, stderr, out)
+	}
+}
+
+func allFellJSON(t *testing.T, p place) {
+	type row struct {
+		Shape, Direction, Kernel string
+		Count                    int
+		Seconds, GFLOPS          float64
+		Percent                  float64 `json:"peak_percent"`
+		Baseline                 float64 `json:"baseline_percent"`
+	}
+	var result struct {
+		Network, CPU, ISA string
+		Threads, Batch    int
+		Peak              float64 `json:"peak_gflops"`
+		Rows, Fallen      []row
+	}
+	out, _, code := p.ddu(t, quickLayers("--baseline", "high.json", "--json")...)
+	if err := json.Unmarshal([]byte(out), &result); err != nil || code != 1 || strings.Count(out, "\n") != 1 {
+		t.Fatalf("exit code %d, %v in %q", code, err, out)
+	}
+	if result.Network != "lenet" || result.ISA == "" || result.Threads != 1 || result.Batch != 2 || result.Peak <= 0 ||
+		len(result.Rows) != 5 || result.Rows[0].Seconds <= 0 || result.Rows[0].Kernel == "" || len(result.Fallen) != 5 || result.Fallen[0].Baseline != 1e6 {
+		t.Errorf("ddu bench layers --json prints %s", out)
+	}
 }
 
 func TestBenchNetworks(t *testing.T) {
