@@ -72,6 +72,8 @@ func (u *unfolded) fill(rows []float32, pixels, images span) {
 }
 
 // copyColumns copies rows of n numbers that lie side by side to rows step apart.
+//
+//go:norace
 func copyColumns(to []float32, step int, from []float32, n, rows int) {
 	switch n {
 	case 1:
@@ -89,6 +91,7 @@ func copyColumns(to []float32, step int, from []float32, n, rows int) {
 	}
 }
 
+//go:norace
 func zeroColumns(to []float32, step, n, rows int) {
 	for i := range rows {
 		clear(to[i*step : i*step+n])

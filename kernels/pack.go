@@ -36,6 +36,8 @@ var packers [numLevels]packer
 // packTiles copies tiles of rows x width elements, rows srcRow apart and tiles
 // srcTile apart in src, into dst, where rows take dstRow elements and tiles
 // begin dstTile apart. It fills a row up with zeros. src holds all it reads.
+//
+//go:norace
 func packTiles[T float](dst []T, dstRow, dstTile int, src []T, srcRow, srcTile, rows, width, tiles int) {
 	if rows == 0 || tiles == 0 {
 		return

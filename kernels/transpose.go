@@ -22,6 +22,8 @@ var transposeF32, transposeF64 [numLevels]transposer
 
 // transpose sets dst[j][i] = src[i][j] for a rows x cols matrix src; strides are
 // those of rows.
+//
+//go:norace
 func transpose[T float](dst []T, dstRow int, src []T, srcRow, rows, cols int) {
 	if rows == 0 || cols == 0 {
 		return

@@ -109,8 +109,8 @@ func runGoldenModels(t *testing.T, algorithm kernels.ConvAlgorithm, wants func(c
 			if testing.Short() && !c.short() {
 				t.Skip("-short runs the small networks")
 			}
-			if raceEnabled && c.Model == "resnet18" && c.Coeff != 0.5 {
-				t.Skip("under the race detector one ResNet-18, with every term of its gradient, is enough")
+			if raceEnabled && c.Model != "lenet" && c.Coeff != 0.5 {
+				t.Skip("under the race detector one of each network, with every term of its gradient, is enough")
 			}
 			c.run(t, tag)
 		})
@@ -178,6 +178,9 @@ func (c *modelCase) train(t *testing.T, net nn.Network, x *tensor.Tensor) {
 			c.checkGradients(t, net)
 		}
 		tape.Reset()
+		if raceEnabled && c.Model == "resnet18" {
+			return // another step goes the same ways
+		}
 		o.Step(c.LR)
 	}
 	final, _ := evaluate(t, net, x)
