@@ -14,6 +14,9 @@ import (
 
 // The counts of the published PyTorch definitions.
 func TestParameterCounts(t *testing.T) {
+	if raceEnabled {
+		t.Skip("counting has nothing to race with, and these networks are large")
+	}
 	for _, c := range []struct {
 		name string
 		o    Options
