@@ -109,7 +109,7 @@ func TestProgressOnATerminal(t *testing.T) {
 	}
 	r.waitFor(t, "go on with")
 
-	bar := regexp.MustCompile(`epoch 2/100 +\[[=>-]+\] +\d+ images/s  loss \d\.\d{4} acc \d+\.\d\d %  \d+s left`)
+	bar := regexp.MustCompile(`epoch 2/100 +\[[=>-]+\] +\d+ images/s  loss \d\.\d{4} acc \d+\.\d\d %  (\d+m)?\d+s left`)
 	if !bar.MatchString(r.text()) {
 		t.Errorf("no bar like %s in\n%q", bar, r.text())
 	}
