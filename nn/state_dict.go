@@ -25,8 +25,8 @@ func StateDict(m Module) []checkpoint.Entry {
 
 // LoadStateDict sets all parameters and buffers of m. The names may carry the
 // prefix "module." that PyTorch's DataParallel puts before them. Entries that
-// are missing, unexpected or of another shape than m wants are all named in the
-// error, and then m is left as it was.
+// are missing, unexpected or of another shape than m wants are named in the
+// error, the first few of each kind, and then m is left as it was.
 func LoadStateDict(m Module, entries []checkpoint.Entry) error {
 	given, misfit := index(entries)
 	var apply []func()
@@ -91,13 +91,19 @@ func index(entries []checkpoint.Entry) (map[string]checkpoint.Entry, *misfit) {
 
 func (m *misfit) name(e checkpoint.Entry) string { return strings.TrimPrefix(e.Name, m.prefix) }
 
+// namesTold is how many names of a kind an error tells: a file of another network
+// has hundreds.
+const namesTold = 8
+
 func (m *misfit) err() error {
 	var parts []string
 	for _, p := range []struct {
 		what  string
 		names []string
 	}{{"missing ", m.missing}, {"unexpected ", m.unexpected}, {"wrong shape: ", m.shape}, {"", m.invalid}, {"twice ", m.repeated}} {
-		if len(p.names) > 0 {
+		if more := len(p.names) - namesTold; more > 1 {
+			parts = append(parts, fmt.Sprintf("%s%s and %d more", p.what, strings.Join(p.names[:namesTold], ", "), more))
+		} else if len(p.names) > 0 {
 			parts = append(parts, p.what+strings.Join(p.names, ", "))
 		}
 	}
