@@ -119,6 +119,12 @@ func TestROCPointsHaveTheRightArea(t *testing.T) {
 	}
 }
 
+func TestLegendDoesNotRoundToPerfection(t *testing.T) {
+	if got, want := (Detector{Label: "DDU", AUROC: 0.99959}).legend(), "DDU: AUROC 0.9996"; got != want {
+		t.Errorf("legend %q, want %q", got, want)
+	}
+}
+
 // A range that is a point, infinite densities and a long title must still draw
 // (not rasterised with -short).
 func TestOddInputsDraw(t *testing.T) {

@@ -44,11 +44,14 @@ func ROC(title string, detectors []Detector) (*Figure, error) {
 		}
 		style := stroke(c, lineWidth)
 		p.Add(curve{points: points, color: c, style: style})
-		f.legend = append(f.legend, legendEntry{label: fmt.Sprintf("%s: AUROC %.3f", d.Label, d.AUROC), line: style})
+		f.legend = append(f.legend, legendEntry{label: d.legend(), line: style})
 	}
 	f.legend = append(f.legend, legendEntry{label: "chance", line: chance})
 	return f, nil
 }
+
+// legend has as many digits as a percentage with two decimals.
+func (d Detector) legend() string { return fmt.Sprintf("%s: AUROC %.4f", d.Label, d.AUROC) }
 
 // rocPoints leaves out points that a reader could not tell apart.
 func rocPoints(in, out []float64) ([]point, error) {
