@@ -94,6 +94,8 @@ func TestProblems(t *testing.T) {
 		"number for bool":    {"[data]\nname=\"mnist\"\n[model]\nname=\"lenet\"\nsn = 1\n", "run.toml:5:1: model.sn: found 1, want true or false"},
 		"date":               {minimal + "[train]\nlr = 2020-01-01\n", "run.toml:6:1: train.lr: found the date or time 2020-01-01, want a number above 0"},
 		"list of mixed":      {minimal + "[train]\nmilestones = [1, \"2\"]\n", `run.toml:6:1: train.milestones: found [1, "2"], want rising epochs of at least 1`},
+		"no list":            {minimal + "[train]\nmilestones = 2\n", "run.toml:6:1: train.milestones: found 2, want a list in brackets: rising epochs of at least 1"},
+		"text for list":      {"[data]\nname=\"mnist\"\nood=\"svhn\"\n[model]\nname=\"lenet\"\n", `run.toml:3:1: data.ood: found "svhn" (text), want a list in brackets: data set names`},
 		"falling milestones": {minimal + "[train]\nmilestones = [2, 1]\n", "run.toml:6:1: train.milestones: found [2, 1], want rising epochs of at least 1"},
 		"bf16":               {"precision = \"bf16\"\n" + minimal, `run.toml:1:1: precision: found "bf16", want "auto" or "fp32" (this build computes in float32 only)`},
 		"method twice":       {minimal + "[eval]\nmethods = [\"ddu\", \"ddu\"]\n", `run.toml:6:1: eval.methods: found ["ddu", "ddu"], want some of softmax, energy, ddu, ensemble, each once`},

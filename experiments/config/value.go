@@ -20,6 +20,9 @@ func (k key) store(c *Config, value any) error {
 	}
 	converted, ok := convert(field, value)
 	if !ok {
+		if _, list := value.([]any); !list && strings.HasPrefix(typeName(field), "list") {
+			want = "a list in brackets: " + want
+		}
 		return fmt.Errorf("found %s, want %s", describe(value), want)
 	}
 	converted = canonical(k.name, converted)
