@@ -18,7 +18,7 @@ func brgemmOf[T float]() *brgemmKernels {
 	return &brgemmF32[CurrentLevel()]
 }
 
-func elemSize[T float]() int {
+func elemSize[T any]() int {
 	var zero T
 	return int(unsafe.Sizeof(zero))
 }

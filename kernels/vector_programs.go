@@ -10,31 +10,31 @@ import (
 var (
 
 	// streams: a, b, y; scalars: -
-	vecAdd = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableAdd}, scalars: [maxVectorScalars]float32{}}
+	vecAdd = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableAdd}, scalars: [maxVectorScalars]float32{}, bf16: &vecAddBF16}
 
 	// streams: a, b, y; scalars: -
-	vecMul = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMul}, scalars: [maxVectorScalars]float32{}}
+	vecMul = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMul}, scalars: [maxVectorScalars]float32{}, bf16: &vecMulBF16}
 
 	// streams: y, x; scalars: s
-	vecAxpy = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableAxpy}, scalars: [maxVectorScalars]float32{}}
+	vecAxpy = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableAxpy}, scalars: [maxVectorScalars]float32{}, bf16: &vecAxpyBF16}
 
 	// streams: x, y; scalars: s
-	vecScale = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableScale}, scalars: [maxVectorScalars]float32{}}
+	vecScale = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableScale}, scalars: [maxVectorScalars]float32{}, bf16: &vecScaleBF16}
 
 	// streams: y; scalars: s
-	vecFill = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableFill}, scalars: [maxVectorScalars]float32{}}
+	vecFill = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableFill}, scalars: [maxVectorScalars]float32{}, bf16: &vecFillBF16}
 
 	// streams: y, bias; scalars: -
-	vecAddBias = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableAddBias}, scalars: [maxVectorScalars]float32{}}
+	vecAddBias = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableAddBias}, scalars: [maxVectorScalars]float32{}, bf16: &vecAddBiasBF16}
 
 	// streams: x, sum; scalars: -
-	vecSumRows = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumRows}, scalars: [maxVectorScalars]float32{}}
+	vecSumRows = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumRows}, scalars: [maxVectorScalars]float32{}, bf16: &vecSumRowsBF16}
 
 	// streams: x, sum; scalars: -
 	vecSumSquaresRows = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumSquaresRows}, scalars: [maxVectorScalars]float32{}}
 
 	// streams: x, mean, sum, squares; scalars: -
-	vecDeviations = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDeviations}, scalars: [maxVectorScalars]float32{}}
+	vecDeviations = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDeviations}, scalars: [maxVectorScalars]float32{}, bf16: &vecDeviationsBF16}
 
 	// streams: a, b, sum; scalars: -
 	vecDotRows = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDotRows}, scalars: [maxVectorScalars]float32{}}
@@ -85,28 +85,28 @@ var (
 	vecCrossEntropyGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableCrossEntropyGradientAccumulate}, scalars: [maxVectorScalars]float32{1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 0}}
 
 	// streams: x, position, y, index; scalars: -
-	vecMaxPoolFirst = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolFirst}, scalars: [maxVectorScalars]float32{0: float32(math.Inf(-1)), 1: 0}}
+	vecMaxPoolFirst = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolFirst}, scalars: [maxVectorScalars]float32{0: float32(math.Inf(-1)), 1: 0}, bf16: &vecMaxPoolFirstBF16}
 
 	// streams: x, position, y, index; scalars: -
-	vecMaxPoolNext = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolNext}, scalars: [maxVectorScalars]float32{}}
+	vecMaxPoolNext = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolNext}, scalars: [maxVectorScalars]float32{}, bf16: &vecMaxPoolNextBF16}
 
 	// streams: dy, index, dx; scalars: position
-	vecMaxPoolGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolGradient}, scalars: [maxVectorScalars]float32{1: 0}}
+	vecMaxPoolGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolGradient}, scalars: [maxVectorScalars]float32{1: 0}, bf16: &vecMaxPoolGradientBF16}
 
 	// streams: dy, index, dx; scalars: position
-	vecMaxPoolGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolGradientAccumulate}, scalars: [maxVectorScalars]float32{1: 0}}
+	vecMaxPoolGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolGradientAccumulate}, scalars: [maxVectorScalars]float32{1: 0}, bf16: &vecMaxPoolGradientAccumulateBF16}
 
 	// streams: x, y; scalars: s
-	vecSumWindowFirst = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumWindowFirst}, scalars: [maxVectorScalars]float32{1: 0}}
+	vecSumWindowFirst = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumWindowFirst}, scalars: [maxVectorScalars]float32{1: 0}, bf16: &vecSumWindowFirstBF16}
 
 	// streams: x, y; scalars: s
-	vecSumWindowNext = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumWindowNext}, scalars: [maxVectorScalars]float32{}}
+	vecSumWindowNext = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumWindowNext}, scalars: [maxVectorScalars]float32{}, bf16: &vecSumWindowNextBF16}
 
 	// streams: x, y; scalars: key0, key1, threshold, scale
-	vecDropout = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDropout}, scalars: [maxVectorScalars]float32{4: math.Float32frombits(0x85ebca6b), 5: math.Float32frombits(0xc2b2ae35), 6: 0}}
+	vecDropout = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDropout}, scalars: [maxVectorScalars]float32{4: math.Float32frombits(0x85ebca6b), 5: math.Float32frombits(0xc2b2ae35), 6: 0}, bf16: &vecDropoutBF16}
 
 	// streams: x, y; scalars: key0, key1, threshold, scale
-	vecDropoutAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDropoutAccumulate}, scalars: [maxVectorScalars]float32{4: math.Float32frombits(0x85ebca6b), 5: math.Float32frombits(0xc2b2ae35), 6: 0}}
+	vecDropoutAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDropoutAccumulate}, scalars: [maxVectorScalars]float32{4: math.Float32frombits(0x85ebca6b), 5: math.Float32frombits(0xc2b2ae35), 6: 0}, bf16: &vecDropoutAccumulateBF16}
 
 	// streams: p, g, buf; scalars: decay, minusLR
 	vecSGDFirst = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSGDFirst}, scalars: [maxVectorScalars]float32{}}
@@ -145,223 +145,520 @@ var (
 	vecWinogradFilterGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableWinogradFilterGradient}, scalars: [maxVectorScalars]float32{0: 32.0 / 243, 1: -128.0 / 243, 2: 64.0 / 81, 3: 16.0 / 81, 4: -32.0 / 81, 5: 8.0 / 27, 6: -8.0 / 27}}
 
 	// streams: x, y; scalars: -
-	vecActivationNone = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationNone}, scalars: [maxVectorScalars]float32{}}
+	vecActivationNone = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationNone}, scalars: [maxVectorScalars]float32{}, bf16: &vecActivationNoneBF16}
 
 	// streams: dy, y, dx; scalars: -
-	vecActivationNoneGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationNoneGradient}, scalars: [maxVectorScalars]float32{}}
+	vecActivationNoneGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationNoneGradient}, scalars: [maxVectorScalars]float32{}, bf16: &vecActivationNoneGradientBF16}
 
 	// streams: dy, y, dx; scalars: -
-	vecActivationNoneGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationNoneGradientAccumulate}, scalars: [maxVectorScalars]float32{}}
+	vecActivationNoneGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationNoneGradientAccumulate}, scalars: [maxVectorScalars]float32{}, bf16: &vecActivationNoneGradientAccumulateBF16}
 
 	// streams: dy, y, x, mean, sumDz, sumDzX; scalars: -
-	vecBatchNormReduceNone = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceNone}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormReduceNone = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceNone}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormReduceNoneBF16}
 
 	// streams: y, x, scale, shift; scalars: -
-	vecBatchNormNone = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormNone}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormNone = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormNone}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormNoneBF16}
 
 	// streams: y, x, scale, shift, residual; scalars: -
-	vecBatchNormNoneResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormNoneResidual}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormNoneResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormNoneResidual}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormNoneResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientNone = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNone}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNone = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNone}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientNoneResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneResidual}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNoneResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneResidual}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientNoneAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAddResidual}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNoneAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAddResidual}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientNoneAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAccumulate}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNoneAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAccumulate}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneAccumulateBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientNoneAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAccumulateResidual}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNoneAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAccumulateResidual}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneAccumulateResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientNoneAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAccumulateAddResidual}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNoneAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAccumulateAddResidual}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneAccumulateAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientNoneEval = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEval}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNoneEval = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEval}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneEvalBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientNoneEvalResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalResidual}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNoneEvalResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalResidual}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneEvalResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientNoneEvalAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAddResidual}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNoneEvalAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAddResidual}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneEvalAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientNoneEvalAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAccumulate}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNoneEvalAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAccumulate}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneEvalAccumulateBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientNoneEvalAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAccumulateResidual}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNoneEvalAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAccumulateResidual}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneEvalAccumulateResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientNoneEvalAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAccumulateAddResidual}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNoneEvalAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAccumulateAddResidual}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneEvalAccumulateAddResidualBF16}
 
 	// streams: x, y; scalars: -
-	vecActivationReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationReLU}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecActivationReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationReLU}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecActivationReLUBF16}
 
 	// streams: dy, y, dx; scalars: -
-	vecActivationReLUGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationReLUGradient}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecActivationReLUGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationReLUGradient}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecActivationReLUGradientBF16}
 
 	// streams: dy, y, dx; scalars: -
-	vecActivationReLUGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationReLUGradientAccumulate}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecActivationReLUGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationReLUGradientAccumulate}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecActivationReLUGradientAccumulateBF16}
 
 	// streams: dy, y, x, mean, sumDz, sumDzX; scalars: -
-	vecBatchNormReduceReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceReLU}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormReduceReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceReLU}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormReduceReLUBF16}
 
 	// streams: y, x, scale, shift; scalars: -
-	vecBatchNormReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReLU}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReLU}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormReLUBF16}
 
 	// streams: y, x, scale, shift, residual; scalars: -
-	vecBatchNormReLUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReLUResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormReLUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReLUResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormReLUResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLU}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLU}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientReLUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientReLUAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAddResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLUAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAddResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientReLUAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAccumulate}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLUAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAccumulate}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUAccumulateBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientReLUAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLUAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUAccumulateResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientReLUAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLUAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUAccumulateAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientReLUEval = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEval}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLUEval = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEval}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUEvalBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientReLUEvalResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLUEvalResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUEvalResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientReLUEvalAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAddResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLUEvalAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAddResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUEvalAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientReLUEvalAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAccumulate}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLUEvalAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAccumulate}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUEvalAccumulateBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientReLUEvalAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLUEvalAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUEvalAccumulateResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientReLUEvalAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLUEvalAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUEvalAccumulateAddResidualBF16}
 
 	// streams: x, y; scalars: -
-	vecActivationLeakyReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationLeakyReLU}, scalars: [maxVectorScalars]float32{0: 0.01}}
+	vecActivationLeakyReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationLeakyReLU}, scalars: [maxVectorScalars]float32{0: 0.01}, bf16: &vecActivationLeakyReLUBF16}
 
 	// streams: dy, y, dx; scalars: -
-	vecActivationLeakyReLUGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationLeakyReLUGradient}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecActivationLeakyReLUGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationLeakyReLUGradient}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecActivationLeakyReLUGradientBF16}
 
 	// streams: dy, y, dx; scalars: -
-	vecActivationLeakyReLUGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationLeakyReLUGradientAccumulate}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecActivationLeakyReLUGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationLeakyReLUGradientAccumulate}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecActivationLeakyReLUGradientAccumulateBF16}
 
 	// streams: dy, y, x, mean, sumDz, sumDzX; scalars: -
-	vecBatchNormReduceLeakyReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceLeakyReLU}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormReduceLeakyReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceLeakyReLU}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormReduceLeakyReLUBF16}
 
 	// streams: y, x, scale, shift; scalars: -
-	vecBatchNormLeakyReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormLeakyReLU}, scalars: [maxVectorScalars]float32{0: 0.01}}
+	vecBatchNormLeakyReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormLeakyReLU}, scalars: [maxVectorScalars]float32{0: 0.01}, bf16: &vecBatchNormLeakyReLUBF16}
 
 	// streams: y, x, scale, shift, residual; scalars: -
-	vecBatchNormLeakyReLUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormLeakyReLUResidual}, scalars: [maxVectorScalars]float32{0: 0.01}}
+	vecBatchNormLeakyReLUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormLeakyReLUResidual}, scalars: [maxVectorScalars]float32{0: 0.01}, bf16: &vecBatchNormLeakyReLUResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientLeakyReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLU}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLU}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientLeakyReLUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientLeakyReLUAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAddResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLUAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAddResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientLeakyReLUAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAccumulate}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLUAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAccumulate}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUAccumulateBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientLeakyReLUAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLUAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUAccumulateResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientLeakyReLUAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLUAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUAccumulateAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientLeakyReLUEval = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEval}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLUEval = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEval}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUEvalBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientLeakyReLUEvalResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLUEvalResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUEvalResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientLeakyReLUEvalAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAddResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLUEvalAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAddResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUEvalAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientLeakyReLUEvalAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAccumulate}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLUEvalAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAccumulate}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUEvalAccumulateBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientLeakyReLUEvalAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLUEvalAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUEvalAccumulateResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientLeakyReLUEvalAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLUEvalAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16}
 
 	// streams: x, y; scalars: -
-	vecActivationELU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationELU}, scalars: [maxVectorScalars]float32{0: 0, 1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 1}}
+	vecActivationELU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationELU}, scalars: [maxVectorScalars]float32{0: 0, 1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 1}, bf16: &vecActivationELUBF16}
 
 	// streams: dy, y, dx; scalars: -
-	vecActivationELUGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationELUGradient}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecActivationELUGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationELUGradient}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecActivationELUGradientBF16}
 
 	// streams: dy, y, dx; scalars: -
-	vecActivationELUGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationELUGradientAccumulate}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecActivationELUGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationELUGradientAccumulate}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecActivationELUGradientAccumulateBF16}
 
 	// streams: dy, y, x, mean, sumDz, sumDzX; scalars: -
-	vecBatchNormReduceELU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceELU}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormReduceELU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceELU}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormReduceELUBF16}
 
 	// streams: y, x, scale, shift; scalars: -
-	vecBatchNormELU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormELU}, scalars: [maxVectorScalars]float32{0: 0, 1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 1}}
+	vecBatchNormELU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormELU}, scalars: [maxVectorScalars]float32{0: 0, 1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 1}, bf16: &vecBatchNormELUBF16}
 
 	// streams: y, x, scale, shift, residual; scalars: -
-	vecBatchNormELUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormELUResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 1}}
+	vecBatchNormELUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormELUResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 1}, bf16: &vecBatchNormELUResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientELU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELU}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELU}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientELUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientELUAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAddResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELUAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAddResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientELUAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAccumulate}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELUAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAccumulate}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUAccumulateBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientELUAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELUAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUAccumulateResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientELUAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELUAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUAccumulateAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientELUEval = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEval}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELUEval = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEval}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUEvalBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientELUEvalResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELUEvalResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUEvalResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientELUEvalAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAddResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELUEvalAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAddResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUEvalAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientELUEvalAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAccumulate}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELUEvalAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAccumulate}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUEvalAccumulateBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientELUEvalAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELUEvalAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUEvalAccumulateResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientELUEvalAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELUEvalAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUEvalAccumulateAddResidualBF16}
+
+	// streams: a, b, y; scalars: -
+	vecAddBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableAddBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: a, b, y; scalars: -
+	vecMulBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMulBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: y, x; scalars: s
+	vecAxpyBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableAxpyBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: x, y; scalars: s
+	vecScaleBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableScaleBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: y; scalars: s
+	vecFillBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableFillBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: y, bias; scalars: -
+	vecAddBiasBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableAddBiasBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: x, sum; scalars: -
+	vecSumRowsBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumRowsBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: x, mean, sum, squares; scalars: -
+	vecDeviationsBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDeviationsBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: x, position, y, index; scalars: -
+	vecMaxPoolFirstBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolFirstBF16}, scalars: [maxVectorScalars]float32{0: float32(math.Inf(-1)), 1: 0}}
+
+	// streams: x, position, y, index; scalars: -
+	vecMaxPoolNextBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolNextBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, index, dx; scalars: position
+	vecMaxPoolGradientBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolGradientBF16}, scalars: [maxVectorScalars]float32{1: 0}}
+
+	// streams: dy, index, dx; scalars: position
+	vecMaxPoolGradientAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolGradientAccumulateBF16}, scalars: [maxVectorScalars]float32{1: 0}}
+
+	// streams: x, y; scalars: s
+	vecSumWindowFirstBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumWindowFirstBF16}, scalars: [maxVectorScalars]float32{1: 0}}
+
+	// streams: x, y; scalars: s
+	vecSumWindowNextBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumWindowNextBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: x, y; scalars: key0, key1, threshold, scale
+	vecDropoutBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDropoutBF16}, scalars: [maxVectorScalars]float32{4: math.Float32frombits(0x85ebca6b), 5: math.Float32frombits(0xc2b2ae35), 6: 0}}
+
+	// streams: x, y; scalars: key0, key1, threshold, scale
+	vecDropoutAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDropoutAccumulateBF16}, scalars: [maxVectorScalars]float32{4: math.Float32frombits(0x85ebca6b), 5: math.Float32frombits(0xc2b2ae35), 6: 0}}
+
+	// streams: x, y; scalars: -
+	vecActivationNoneBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationNoneBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, dx; scalars: -
+	vecActivationNoneGradientBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationNoneGradientBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, dx; scalars: -
+	vecActivationNoneGradientAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationNoneGradientAccumulateBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, mean, sumDz, sumDzX; scalars: -
+	vecBatchNormReduceNoneBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceNoneBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: y, x, scale, shift; scalars: -
+	vecBatchNormNoneBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormNoneBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: y, x, scale, shift, residual; scalars: -
+	vecBatchNormNoneResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormNoneResidualBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientNoneBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientNoneResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneResidualBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientNoneAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAddResidualBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientNoneAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAccumulateBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientNoneAccumulateResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAccumulateResidualBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientNoneAccumulateAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAccumulateAddResidualBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientNoneEvalBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientNoneEvalResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalResidualBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientNoneEvalAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAddResidualBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientNoneEvalAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAccumulateBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientNoneEvalAccumulateResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAccumulateResidualBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientNoneEvalAccumulateAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAccumulateAddResidualBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: x, y; scalars: -
+	vecActivationReLUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationReLUBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, dx; scalars: -
+	vecActivationReLUGradientBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationReLUGradientBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, dx; scalars: -
+	vecActivationReLUGradientAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationReLUGradientAccumulateBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, mean, sumDz, sumDzX; scalars: -
+	vecBatchNormReduceReLUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceReLUBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: y, x, scale, shift; scalars: -
+	vecBatchNormReLUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReLUBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: y, x, scale, shift, residual; scalars: -
+	vecBatchNormReLUResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReLUResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientReLUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientReLUResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientReLUAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientReLUAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAccumulateBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientReLUAccumulateResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAccumulateResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientReLUAccumulateAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAccumulateAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientReLUEvalBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientReLUEvalResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientReLUEvalAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientReLUEvalAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAccumulateBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientReLUEvalAccumulateResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAccumulateResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientReLUEvalAccumulateAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAccumulateAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: x, y; scalars: -
+	vecActivationLeakyReLUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationLeakyReLUBF16}, scalars: [maxVectorScalars]float32{0: 0.01}}
+
+	// streams: dy, y, dx; scalars: -
+	vecActivationLeakyReLUGradientBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationLeakyReLUGradientBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, dx; scalars: -
+	vecActivationLeakyReLUGradientAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationLeakyReLUGradientAccumulateBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, mean, sumDz, sumDzX; scalars: -
+	vecBatchNormReduceLeakyReLUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceLeakyReLUBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: y, x, scale, shift; scalars: -
+	vecBatchNormLeakyReLUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormLeakyReLUBF16}, scalars: [maxVectorScalars]float32{0: 0.01}}
+
+	// streams: y, x, scale, shift, residual; scalars: -
+	vecBatchNormLeakyReLUResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormLeakyReLUResidualBF16}, scalars: [maxVectorScalars]float32{0: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientLeakyReLUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientLeakyReLUResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUResidualBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientLeakyReLUAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientLeakyReLUAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAccumulateBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientLeakyReLUAccumulateResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAccumulateResidualBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientLeakyReLUAccumulateAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAccumulateAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientLeakyReLUEvalBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientLeakyReLUEvalResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalResidualBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientLeakyReLUEvalAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientLeakyReLUEvalAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAccumulateBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientLeakyReLUEvalAccumulateResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAccumulateResidualBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: x, y; scalars: -
+	vecActivationELUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationELUBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 1}}
+
+	// streams: dy, y, dx; scalars: -
+	vecActivationELUGradientBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationELUGradientBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, dx; scalars: -
+	vecActivationELUGradientAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationELUGradientAccumulateBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, mean, sumDz, sumDzX; scalars: -
+	vecBatchNormReduceELUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceELUBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: y, x, scale, shift; scalars: -
+	vecBatchNormELUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormELUBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 1}}
+
+	// streams: y, x, scale, shift, residual; scalars: -
+	vecBatchNormELUResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormELUResidualBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 1}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientELUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientELUResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientELUAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientELUAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAccumulateBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientELUAccumulateResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAccumulateResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientELUAccumulateAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAccumulateAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientELUEvalBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientELUEvalResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientELUEvalAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientELUEvalAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAccumulateBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientELUEvalAccumulateResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAccumulateResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientELUEvalAccumulateAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAccumulateAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: x, y; scalars: -
+	vecRound = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableRound}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: x, y; scalars: -
+	vecWiden = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableWiden}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: a, b, y; scalars: -
+	vecAddRounded = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableAddRounded}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: y, x, scale, shift; scalars: -
+	vecBatchNormNoneRounded = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormNoneRounded}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: y, x, scale, shift, residual; scalars: -
+	vecBatchNormNoneResidualRounded = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormNoneResidualRounded}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: y, x, scale, shift; scalars: -
+	vecBatchNormReLURounded = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReLURounded}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: y, x, scale, shift, residual; scalars: -
+	vecBatchNormReLUResidualRounded = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReLUResidualRounded}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: y, x, scale, shift; scalars: -
+	vecBatchNormLeakyReLURounded = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormLeakyReLURounded}, scalars: [maxVectorScalars]float32{0: 0.01}}
+
+	// streams: y, x, scale, shift, residual; scalars: -
+	vecBatchNormLeakyReLUResidualRounded = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormLeakyReLUResidualRounded}, scalars: [maxVectorScalars]float32{0: 0.01}}
+
+	// streams: y, x, scale, shift; scalars: -
+	vecBatchNormELURounded = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormELURounded}, scalars: [maxVectorScalars]float32{0: 0, 1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 1}}
+
+	// streams: y, x, scale, shift, residual; scalars: -
+	vecBatchNormELUResidualRounded = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormELUResidualRounded}, scalars: [maxVectorScalars]float32{0: 0, 1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 1}}
 )
 
-var vectorKernels = [...]*vectorKernel{&vecAdd, &vecMul, &vecAxpy, &vecScale, &vecFill, &vecAddBias, &vecSumRows, &vecSumSquaresRows, &vecDeviations, &vecDotRows, &vecMaxRow, &vecSumExp, &vecExpSum, &vecScaleRow, &vecShiftRow, &vecDotRow, &vecSumRow, &vecSoftmaxGradient, &vecSoftmaxGradientAccumulate, &vecLogSoftmaxGradient, &vecLogSoftmaxGradientAccumulate, &vecLogSumExpGradient, &vecLogSumExpGradientAccumulate, &vecCrossEntropyGradient, &vecCrossEntropyGradientAccumulate, &vecMaxPoolFirst, &vecMaxPoolNext, &vecMaxPoolGradient, &vecMaxPoolGradientAccumulate, &vecSumWindowFirst, &vecSumWindowNext, &vecDropout, &vecDropoutAccumulate, &vecSGDFirst, &vecSGD, &vecSGDNesterovFirst, &vecSGDNesterov, &vecSGDPlain, &vecAdam, &vecWinogradInput, &vecWinogradOutput, &vecWinogradOutputAccumulate, &vecWinogradFilter, &vecWinogradGradient, &vecWinogradFilterGradient, &vecActivationNone, &vecActivationNoneGradient, &vecActivationNoneGradientAccumulate, &vecBatchNormReduceNone, &vecBatchNormNone, &vecBatchNormNoneResidual, &vecBatchNormGradientNone, &vecBatchNormGradientNoneResidual, &vecBatchNormGradientNoneAddResidual, &vecBatchNormGradientNoneAccumulate, &vecBatchNormGradientNoneAccumulateResidual, &vecBatchNormGradientNoneAccumulateAddResidual, &vecBatchNormGradientNoneEval, &vecBatchNormGradientNoneEvalResidual, &vecBatchNormGradientNoneEvalAddResidual, &vecBatchNormGradientNoneEvalAccumulate, &vecBatchNormGradientNoneEvalAccumulateResidual, &vecBatchNormGradientNoneEvalAccumulateAddResidual, &vecActivationReLU, &vecActivationReLUGradient, &vecActivationReLUGradientAccumulate, &vecBatchNormReduceReLU, &vecBatchNormReLU, &vecBatchNormReLUResidual, &vecBatchNormGradientReLU, &vecBatchNormGradientReLUResidual, &vecBatchNormGradientReLUAddResidual, &vecBatchNormGradientReLUAccumulate, &vecBatchNormGradientReLUAccumulateResidual, &vecBatchNormGradientReLUAccumulateAddResidual, &vecBatchNormGradientReLUEval, &vecBatchNormGradientReLUEvalResidual, &vecBatchNormGradientReLUEvalAddResidual, &vecBatchNormGradientReLUEvalAccumulate, &vecBatchNormGradientReLUEvalAccumulateResidual, &vecBatchNormGradientReLUEvalAccumulateAddResidual, &vecActivationLeakyReLU, &vecActivationLeakyReLUGradient, &vecActivationLeakyReLUGradientAccumulate, &vecBatchNormReduceLeakyReLU, &vecBatchNormLeakyReLU, &vecBatchNormLeakyReLUResidual, &vecBatchNormGradientLeakyReLU, &vecBatchNormGradientLeakyReLUResidual, &vecBatchNormGradientLeakyReLUAddResidual, &vecBatchNormGradientLeakyReLUAccumulate, &vecBatchNormGradientLeakyReLUAccumulateResidual, &vecBatchNormGradientLeakyReLUAccumulateAddResidual, &vecBatchNormGradientLeakyReLUEval, &vecBatchNormGradientLeakyReLUEvalResidual, &vecBatchNormGradientLeakyReLUEvalAddResidual, &vecBatchNormGradientLeakyReLUEvalAccumulate, &vecBatchNormGradientLeakyReLUEvalAccumulateResidual, &vecBatchNormGradientLeakyReLUEvalAccumulateAddResidual, &vecActivationELU, &vecActivationELUGradient, &vecActivationELUGradientAccumulate, &vecBatchNormReduceELU, &vecBatchNormELU, &vecBatchNormELUResidual, &vecBatchNormGradientELU, &vecBatchNormGradientELUResidual, &vecBatchNormGradientELUAddResidual, &vecBatchNormGradientELUAccumulate, &vecBatchNormGradientELUAccumulateResidual, &vecBatchNormGradientELUAccumulateAddResidual, &vecBatchNormGradientELUEval, &vecBatchNormGradientELUEvalResidual, &vecBatchNormGradientELUEvalAddResidual, &vecBatchNormGradientELUEvalAccumulate, &vecBatchNormGradientELUEvalAccumulateResidual, &vecBatchNormGradientELUEvalAccumulateAddResidual}
+var vectorKernels = [...]*vectorKernel{&vecAdd, &vecMul, &vecAxpy, &vecScale, &vecFill, &vecAddBias, &vecSumRows, &vecSumSquaresRows, &vecDeviations, &vecDotRows, &vecMaxRow, &vecSumExp, &vecExpSum, &vecScaleRow, &vecShiftRow, &vecDotRow, &vecSumRow, &vecSoftmaxGradient, &vecSoftmaxGradientAccumulate, &vecLogSoftmaxGradient, &vecLogSoftmaxGradientAccumulate, &vecLogSumExpGradient, &vecLogSumExpGradientAccumulate, &vecCrossEntropyGradient, &vecCrossEntropyGradientAccumulate, &vecMaxPoolFirst, &vecMaxPoolNext, &vecMaxPoolGradient, &vecMaxPoolGradientAccumulate, &vecSumWindowFirst, &vecSumWindowNext, &vecDropout, &vecDropoutAccumulate, &vecSGDFirst, &vecSGD, &vecSGDNesterovFirst, &vecSGDNesterov, &vecSGDPlain, &vecAdam, &vecWinogradInput, &vecWinogradOutput, &vecWinogradOutputAccumulate, &vecWinogradFilter, &vecWinogradGradient, &vecWinogradFilterGradient, &vecActivationNone, &vecActivationNoneGradient, &vecActivationNoneGradientAccumulate, &vecBatchNormReduceNone, &vecBatchNormNone, &vecBatchNormNoneResidual, &vecBatchNormGradientNone, &vecBatchNormGradientNoneResidual, &vecBatchNormGradientNoneAddResidual, &vecBatchNormGradientNoneAccumulate, &vecBatchNormGradientNoneAccumulateResidual, &vecBatchNormGradientNoneAccumulateAddResidual, &vecBatchNormGradientNoneEval, &vecBatchNormGradientNoneEvalResidual, &vecBatchNormGradientNoneEvalAddResidual, &vecBatchNormGradientNoneEvalAccumulate, &vecBatchNormGradientNoneEvalAccumulateResidual, &vecBatchNormGradientNoneEvalAccumulateAddResidual, &vecActivationReLU, &vecActivationReLUGradient, &vecActivationReLUGradientAccumulate, &vecBatchNormReduceReLU, &vecBatchNormReLU, &vecBatchNormReLUResidual, &vecBatchNormGradientReLU, &vecBatchNormGradientReLUResidual, &vecBatchNormGradientReLUAddResidual, &vecBatchNormGradientReLUAccumulate, &vecBatchNormGradientReLUAccumulateResidual, &vecBatchNormGradientReLUAccumulateAddResidual, &vecBatchNormGradientReLUEval, &vecBatchNormGradientReLUEvalResidual, &vecBatchNormGradientReLUEvalAddResidual, &vecBatchNormGradientReLUEvalAccumulate, &vecBatchNormGradientReLUEvalAccumulateResidual, &vecBatchNormGradientReLUEvalAccumulateAddResidual, &vecActivationLeakyReLU, &vecActivationLeakyReLUGradient, &vecActivationLeakyReLUGradientAccumulate, &vecBatchNormReduceLeakyReLU, &vecBatchNormLeakyReLU, &vecBatchNormLeakyReLUResidual, &vecBatchNormGradientLeakyReLU, &vecBatchNormGradientLeakyReLUResidual, &vecBatchNormGradientLeakyReLUAddResidual, &vecBatchNormGradientLeakyReLUAccumulate, &vecBatchNormGradientLeakyReLUAccumulateResidual, &vecBatchNormGradientLeakyReLUAccumulateAddResidual, &vecBatchNormGradientLeakyReLUEval, &vecBatchNormGradientLeakyReLUEvalResidual, &vecBatchNormGradientLeakyReLUEvalAddResidual, &vecBatchNormGradientLeakyReLUEvalAccumulate, &vecBatchNormGradientLeakyReLUEvalAccumulateResidual, &vecBatchNormGradientLeakyReLUEvalAccumulateAddResidual, &vecActivationELU, &vecActivationELUGradient, &vecActivationELUGradientAccumulate, &vecBatchNormReduceELU, &vecBatchNormELU, &vecBatchNormELUResidual, &vecBatchNormGradientELU, &vecBatchNormGradientELUResidual, &vecBatchNormGradientELUAddResidual, &vecBatchNormGradientELUAccumulate, &vecBatchNormGradientELUAccumulateResidual, &vecBatchNormGradientELUAccumulateAddResidual, &vecBatchNormGradientELUEval, &vecBatchNormGradientELUEvalResidual, &vecBatchNormGradientELUEvalAddResidual, &vecBatchNormGradientELUEvalAccumulate, &vecBatchNormGradientELUEvalAccumulateResidual, &vecBatchNormGradientELUEvalAccumulateAddResidual, &vecAddBF16, &vecMulBF16, &vecAxpyBF16, &vecScaleBF16, &vecFillBF16, &vecAddBiasBF16, &vecSumRowsBF16, &vecDeviationsBF16, &vecMaxPoolFirstBF16, &vecMaxPoolNextBF16, &vecMaxPoolGradientBF16, &vecMaxPoolGradientAccumulateBF16, &vecSumWindowFirstBF16, &vecSumWindowNextBF16, &vecDropoutBF16, &vecDropoutAccumulateBF16, &vecActivationNoneBF16, &vecActivationNoneGradientBF16, &vecActivationNoneGradientAccumulateBF16, &vecBatchNormReduceNoneBF16, &vecBatchNormNoneBF16, &vecBatchNormNoneResidualBF16, &vecBatchNormGradientNoneBF16, &vecBatchNormGradientNoneResidualBF16, &vecBatchNormGradientNoneAddResidualBF16, &vecBatchNormGradientNoneAccumulateBF16, &vecBatchNormGradientNoneAccumulateResidualBF16, &vecBatchNormGradientNoneAccumulateAddResidualBF16, &vecBatchNormGradientNoneEvalBF16, &vecBatchNormGradientNoneEvalResidualBF16, &vecBatchNormGradientNoneEvalAddResidualBF16, &vecBatchNormGradientNoneEvalAccumulateBF16, &vecBatchNormGradientNoneEvalAccumulateResidualBF16, &vecBatchNormGradientNoneEvalAccumulateAddResidualBF16, &vecActivationReLUBF16, &vecActivationReLUGradientBF16, &vecActivationReLUGradientAccumulateBF16, &vecBatchNormReduceReLUBF16, &vecBatchNormReLUBF16, &vecBatchNormReLUResidualBF16, &vecBatchNormGradientReLUBF16, &vecBatchNormGradientReLUResidualBF16, &vecBatchNormGradientReLUAddResidualBF16, &vecBatchNormGradientReLUAccumulateBF16, &vecBatchNormGradientReLUAccumulateResidualBF16, &vecBatchNormGradientReLUAccumulateAddResidualBF16, &vecBatchNormGradientReLUEvalBF16, &vecBatchNormGradientReLUEvalResidualBF16, &vecBatchNormGradientReLUEvalAddResidualBF16, &vecBatchNormGradientReLUEvalAccumulateBF16, &vecBatchNormGradientReLUEvalAccumulateResidualBF16, &vecBatchNormGradientReLUEvalAccumulateAddResidualBF16, &vecActivationLeakyReLUBF16, &vecActivationLeakyReLUGradientBF16, &vecActivationLeakyReLUGradientAccumulateBF16, &vecBatchNormReduceLeakyReLUBF16, &vecBatchNormLeakyReLUBF16, &vecBatchNormLeakyReLUResidualBF16, &vecBatchNormGradientLeakyReLUBF16, &vecBatchNormGradientLeakyReLUResidualBF16, &vecBatchNormGradientLeakyReLUAddResidualBF16, &vecBatchNormGradientLeakyReLUAccumulateBF16, &vecBatchNormGradientLeakyReLUAccumulateResidualBF16, &vecBatchNormGradientLeakyReLUAccumulateAddResidualBF16, &vecBatchNormGradientLeakyReLUEvalBF16, &vecBatchNormGradientLeakyReLUEvalResidualBF16, &vecBatchNormGradientLeakyReLUEvalAddResidualBF16, &vecBatchNormGradientLeakyReLUEvalAccumulateBF16, &vecBatchNormGradientLeakyReLUEvalAccumulateResidualBF16, &vecBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16, &vecActivationELUBF16, &vecActivationELUGradientBF16, &vecActivationELUGradientAccumulateBF16, &vecBatchNormReduceELUBF16, &vecBatchNormELUBF16, &vecBatchNormELUResidualBF16, &vecBatchNormGradientELUBF16, &vecBatchNormGradientELUResidualBF16, &vecBatchNormGradientELUAddResidualBF16, &vecBatchNormGradientELUAccumulateBF16, &vecBatchNormGradientELUAccumulateResidualBF16, &vecBatchNormGradientELUAccumulateAddResidualBF16, &vecBatchNormGradientELUEvalBF16, &vecBatchNormGradientELUEvalResidualBF16, &vecBatchNormGradientELUEvalAddResidualBF16, &vecBatchNormGradientELUEvalAccumulateBF16, &vecBatchNormGradientELUEvalAccumulateResidualBF16, &vecBatchNormGradientELUEvalAccumulateAddResidualBF16, &vecRound, &vecWiden, &vecAddRounded, &vecBatchNormNoneRounded, &vecBatchNormNoneResidualRounded, &vecBatchNormReLURounded, &vecBatchNormReLUResidualRounded, &vecBatchNormLeakyReLURounded, &vecBatchNormLeakyReLUResidualRounded, &vecBatchNormELURounded, &vecBatchNormELUResidualRounded}
 
 //go:norace
 func portableAdd(args *vectorArgs) {
@@ -3473,6 +3770,2417 @@ func portableBatchNormGradientELUEvalAccumulateAddResidual(args *vectorArgs) {
 			v11 := v10 + v5
 			*(*float32)(unsafe.Add(p7, 4*i)) = v11
 			*(*float32)(unsafe.Add(p6, 4*i)) = v9
+		}
+	}
+}
+
+//go:norace
+func portableAddBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // b
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v2 := v0 + v1
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v2)
+		}
+	}
+}
+
+//go:norace
+func portableMulBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // b
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v2 := v0 * v1
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v2)
+		}
+	}
+}
+
+//go:norace
+func portableAxpyBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // s
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v2 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v3 := float32(s0*v0) + v2
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v3)
+		}
+	}
+}
+
+//go:norace
+func portableScaleBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // s
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v2 := s0 * v0
+			*(*uint16)(unsafe.Add(p1, 2*i)) = BFloat16FromFloat32(v2)
+		}
+	}
+}
+
+//go:norace
+func portableFillBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // s
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		for i := range args.cols {
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(s0)
+		}
+	}
+}
+
+//go:norace
+func portableAddBiasBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // bias
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v2 := v0 + v1
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v2)
+		}
+	}
+}
+
+//go:norace
+func portableSumRowsBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // sum
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v2 := v1 + v0
+			*(*float32)(unsafe.Add(p1, 4*i)) = v2
+		}
+	}
+}
+
+//go:norace
+func portableDeviationsBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // mean
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // sum
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // squares
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v2 := v0 - v1
+			v3 := *(*float32)(unsafe.Add(p2, 4*i))
+			v4 := v3 + v2
+			*(*float32)(unsafe.Add(p2, 4*i)) = v4
+			v6 := *(*float32)(unsafe.Add(p3, 4*i))
+			v7 := float32(v2*v2) + v6
+			*(*float32)(unsafe.Add(p3, 4*i)) = v7
+		}
+	}
+}
+
+//go:norace
+func portableMaxPoolFirstBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // minusInf
+	s1 := args.scalars[1] // zero
+	for i := range args.cols {
+		p2 := args.streams[2] // y
+		k2 := s0
+		p3 := args.streams[3] // index
+		k3 := s1
+		for row := range args.rows {
+			p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+			p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // position
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(p1)
+			v4 := k2
+			v5 := k3
+			v6 := v0 > v4
+			v7 := v0 != v0
+			v8 := vectorSelect(v6, v0, v4)
+			v9 := vectorSelect(v6, v1, v5)
+			v10 := vectorSelect(v7, v0, v8)
+			v11 := vectorSelect(v7, v1, v9)
+			k2 = v10
+			k3 = v11
+		}
+		*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(k2)
+		*(*float32)(unsafe.Add(p3, 4*i)) = k3
+	}
+}
+
+//go:norace
+func portableMaxPoolNextBF16(args *vectorArgs) {
+	for i := range args.cols {
+		p2 := args.streams[2] // y
+		k2 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+		p3 := args.streams[3] // index
+		k3 := *(*float32)(unsafe.Add(p3, 4*i))
+		for row := range args.rows {
+			p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+			p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // position
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(p1)
+			v2 := k2
+			v3 := k3
+			v4 := v0 > v2
+			v5 := v0 != v0
+			v6 := vectorSelect(v4, v0, v2)
+			v7 := vectorSelect(v4, v1, v3)
+			v8 := vectorSelect(v5, v0, v6)
+			v9 := vectorSelect(v5, v1, v7)
+			k2 = v8
+			k3 = v9
+		}
+		*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(k2)
+		*(*float32)(unsafe.Add(p3, 4*i)) = k3
+	}
+}
+
+//go:norace
+func portableMaxPoolGradientBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // position
+	s1 := args.scalars[1] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // index
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v3 := math.Float32bits(v1) == math.Float32bits(s0)
+			v5 := vectorSelect(v3, v0, s1)
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v5)
+		}
+	}
+}
+
+//go:norace
+func portableMaxPoolGradientAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // position
+	s1 := args.scalars[1] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // index
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v3 := math.Float32bits(v1) == math.Float32bits(s0)
+			v5 := vectorSelect(v3, v0, s1)
+			v6 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v7 := v6 + v5
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v7)
+		}
+	}
+}
+
+//go:norace
+func portableSumWindowFirstBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // s
+	s1 := args.scalars[1] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v3 := *(*float32)(unsafe.Add(p1, 4*i))
+			if row == 0 {
+				v3 = s1
+			}
+			v4 := float32(s0*v0) + v3
+			*(*float32)(unsafe.Add(p1, 4*i)) = v4
+		}
+	}
+}
+
+//go:norace
+func portableSumWindowNextBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // s
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v2 := *(*float32)(unsafe.Add(p1, 4*i))
+			v3 := float32(s0*v0) + v2
+			*(*float32)(unsafe.Add(p1, 4*i)) = v3
+		}
+	}
+}
+
+//go:norace
+func portableDropoutBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // key0
+	s1 := args.scalars[1] // key1
+	s2 := args.scalars[2] // threshold
+	s3 := args.scalars[3] // scale
+	s4 := args.scalars[4] // mix1
+	s5 := args.scalars[5] // mix2
+	s6 := args.scalars[6] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := math.Float32frombits(uint32(args.index) + uint32(i))
+			v3 := math.Float32frombits(math.Float32bits(v1) ^ math.Float32bits(s0))
+			v4 := math.Float32frombits(math.Float32bits(v3) >> 16)
+			v5 := math.Float32frombits(math.Float32bits(v3) ^ math.Float32bits(v4))
+			v7 := math.Float32frombits(math.Float32bits(v5) * math.Float32bits(s4))
+			v8 := math.Float32frombits(math.Float32bits(v7) >> 13)
+			v9 := math.Float32frombits(math.Float32bits(v7) ^ math.Float32bits(v8))
+			v11 := math.Float32frombits(math.Float32bits(v9) * math.Float32bits(s5))
+			v12 := math.Float32frombits(math.Float32bits(v11) >> 16)
+			v13 := math.Float32frombits(math.Float32bits(v11) ^ math.Float32bits(v12))
+			v15 := math.Float32frombits(math.Float32bits(v13) ^ math.Float32bits(s1))
+			v16 := math.Float32frombits(math.Float32bits(v15) >> 16)
+			v17 := math.Float32frombits(math.Float32bits(v15) ^ math.Float32bits(v16))
+			v18 := math.Float32frombits(math.Float32bits(v17) * math.Float32bits(s4))
+			v19 := math.Float32frombits(math.Float32bits(v18) >> 13)
+			v20 := math.Float32frombits(math.Float32bits(v18) ^ math.Float32bits(v19))
+			v21 := math.Float32frombits(math.Float32bits(v20) * math.Float32bits(s5))
+			v22 := math.Float32frombits(math.Float32bits(v21) >> 16)
+			v23 := math.Float32frombits(math.Float32bits(v21) ^ math.Float32bits(v22))
+			v25 := math.Float32frombits(math.Float32bits(v23) >> 8)
+			v26 := int32(math.Float32bits(s2)) > int32(math.Float32bits(v25))
+			v29 := v0 * s3
+			v30 := vectorSelect(v26, s6, v29)
+			*(*uint16)(unsafe.Add(p1, 2*i)) = BFloat16FromFloat32(v30)
+		}
+	}
+}
+
+//go:norace
+func portableDropoutAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // key0
+	s1 := args.scalars[1] // key1
+	s2 := args.scalars[2] // threshold
+	s3 := args.scalars[3] // scale
+	s4 := args.scalars[4] // mix1
+	s5 := args.scalars[5] // mix2
+	s6 := args.scalars[6] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := math.Float32frombits(uint32(args.index) + uint32(i))
+			v3 := math.Float32frombits(math.Float32bits(v1) ^ math.Float32bits(s0))
+			v4 := math.Float32frombits(math.Float32bits(v3) >> 16)
+			v5 := math.Float32frombits(math.Float32bits(v3) ^ math.Float32bits(v4))
+			v7 := math.Float32frombits(math.Float32bits(v5) * math.Float32bits(s4))
+			v8 := math.Float32frombits(math.Float32bits(v7) >> 13)
+			v9 := math.Float32frombits(math.Float32bits(v7) ^ math.Float32bits(v8))
+			v11 := math.Float32frombits(math.Float32bits(v9) * math.Float32bits(s5))
+			v12 := math.Float32frombits(math.Float32bits(v11) >> 16)
+			v13 := math.Float32frombits(math.Float32bits(v11) ^ math.Float32bits(v12))
+			v15 := math.Float32frombits(math.Float32bits(v13) ^ math.Float32bits(s1))
+			v16 := math.Float32frombits(math.Float32bits(v15) >> 16)
+			v17 := math.Float32frombits(math.Float32bits(v15) ^ math.Float32bits(v16))
+			v18 := math.Float32frombits(math.Float32bits(v17) * math.Float32bits(s4))
+			v19 := math.Float32frombits(math.Float32bits(v18) >> 13)
+			v20 := math.Float32frombits(math.Float32bits(v18) ^ math.Float32bits(v19))
+			v21 := math.Float32frombits(math.Float32bits(v20) * math.Float32bits(s5))
+			v22 := math.Float32frombits(math.Float32bits(v21) >> 16)
+			v23 := math.Float32frombits(math.Float32bits(v21) ^ math.Float32bits(v22))
+			v25 := math.Float32frombits(math.Float32bits(v23) >> 8)
+			v26 := int32(math.Float32bits(s2)) > int32(math.Float32bits(v25))
+			v29 := v0 * s3
+			v30 := vectorSelect(v26, s6, v29)
+			v31 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v32 := v31 + v30
+			*(*uint16)(unsafe.Add(p1, 2*i)) = BFloat16FromFloat32(v32)
+		}
+	}
+}
+
+//go:norace
+func portableActivationNoneBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			*(*uint16)(unsafe.Add(p1, 2*i)) = BFloat16FromFloat32(v0)
+		}
+	}
+}
+
+//go:norace
+func portableActivationNoneGradientBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v0)
+		}
+	}
+}
+
+//go:norace
+func portableActivationNoneGradientAccumulateBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v2 := v1 + v0
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v2)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormReduceNoneBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // mean
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // sumDz
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // sumDzX
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := v1 - v2
+			v4 := *(*float32)(unsafe.Add(p4, 4*i))
+			v5 := v4 + v0
+			*(*float32)(unsafe.Add(p4, 4*i)) = v5
+			v7 := *(*float32)(unsafe.Add(p5, 4*i))
+			v8 := float32(v0*v3) + v7
+			*(*float32)(unsafe.Add(p5, 4*i)) = v8
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormNoneBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v3)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormNoneResidualBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // residual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v4 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p4, 2*i)))
+			v5 := v3 + v4
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v5)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := *(*float32)(unsafe.Add(p4, 4*i))
+			v4 := float32(v1*v2) + v3
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := float32(v0*v5) + v4
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v6)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneResidualBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := *(*float32)(unsafe.Add(p4, 4*i))
+			v4 := float32(v1*v2) + v3
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := float32(v0*v5) + v4
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v0)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v6)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneAddResidualBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := *(*float32)(unsafe.Add(p4, 4*i))
+			v4 := float32(v1*v2) + v3
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := float32(v0*v5) + v4
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v8 := v7 + v0
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v8)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v6)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneAccumulateBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := *(*float32)(unsafe.Add(p4, 4*i))
+			v4 := float32(v1*v2) + v3
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := float32(v0*v5) + v4
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v8 := v7 + v6
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneAccumulateResidualBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := *(*float32)(unsafe.Add(p4, 4*i))
+			v4 := float32(v1*v2) + v3
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := float32(v0*v5) + v4
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v8 := v7 + v6
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v0)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneAccumulateAddResidualBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := *(*float32)(unsafe.Add(p4, 4*i))
+			v4 := float32(v1*v2) + v3
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := float32(v0*v5) + v4
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v8 := v7 + v6
+			v9 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v10 := v9 + v0
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v10)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneEvalBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p5, 4*i))
+			v2 := v0 * v1
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v2)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneEvalResidualBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p5, 4*i))
+			v2 := v0 * v1
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v0)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v2)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneEvalAddResidualBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p5, 4*i))
+			v2 := v0 * v1
+			v3 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v4 := v3 + v0
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v4)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v2)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneEvalAccumulateBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p5, 4*i))
+			v2 := v0 * v1
+			v3 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v4 := v3 + v2
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v4)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneEvalAccumulateResidualBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p5, 4*i))
+			v2 := v0 * v1
+			v3 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v4 := v3 + v2
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v0)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v4)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneEvalAccumulateAddResidualBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p5, 4*i))
+			v2 := v0 * v1
+			v3 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v4 := v3 + v2
+			v5 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v6 := v5 + v0
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v6)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v4)
+		}
+	}
+}
+
+//go:norace
+func portableActivationReLUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v2 := max(s0, v0)
+			*(*uint16)(unsafe.Add(p1, 2*i)) = BFloat16FromFloat32(v2)
+		}
+	}
+}
+
+//go:norace
+func portableActivationReLUGradientBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v4)
+		}
+	}
+}
+
+//go:norace
+func portableActivationReLUGradientAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v6 := v5 + v4
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v6)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormReduceReLUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // mean
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // sumDz
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // sumDzX
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v6 := *(*float32)(unsafe.Add(p3, 4*i))
+			v7 := v5 - v6
+			v8 := *(*float32)(unsafe.Add(p4, 4*i))
+			v9 := v8 + v4
+			*(*float32)(unsafe.Add(p4, 4*i)) = v9
+			v11 := *(*float32)(unsafe.Add(p5, 4*i))
+			v12 := float32(v4*v7) + v11
+			*(*float32)(unsafe.Add(p5, 4*i)) = v12
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormReLUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v5 := max(s0, v3)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v5)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormReLUResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // residual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v4 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p4, 2*i)))
+			v5 := v3 + v4
+			v7 := max(s0, v5)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v7)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v6 := *(*float32)(unsafe.Add(p3, 4*i))
+			v7 := *(*float32)(unsafe.Add(p4, 4*i))
+			v8 := float32(v5*v6) + v7
+			v9 := *(*float32)(unsafe.Add(p5, 4*i))
+			v10 := float32(v4*v9) + v8
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v10)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v6 := *(*float32)(unsafe.Add(p3, 4*i))
+			v7 := *(*float32)(unsafe.Add(p4, 4*i))
+			v8 := float32(v5*v6) + v7
+			v9 := *(*float32)(unsafe.Add(p5, 4*i))
+			v10 := float32(v4*v9) + v8
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v4)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v10)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v6 := *(*float32)(unsafe.Add(p3, 4*i))
+			v7 := *(*float32)(unsafe.Add(p4, 4*i))
+			v8 := float32(v5*v6) + v7
+			v9 := *(*float32)(unsafe.Add(p5, 4*i))
+			v10 := float32(v4*v9) + v8
+			v11 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v12 := v11 + v4
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v12)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v10)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v6 := *(*float32)(unsafe.Add(p3, 4*i))
+			v7 := *(*float32)(unsafe.Add(p4, 4*i))
+			v8 := float32(v5*v6) + v7
+			v9 := *(*float32)(unsafe.Add(p5, 4*i))
+			v10 := float32(v4*v9) + v8
+			v11 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v12 := v11 + v10
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v12)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUAccumulateResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v6 := *(*float32)(unsafe.Add(p3, 4*i))
+			v7 := *(*float32)(unsafe.Add(p4, 4*i))
+			v8 := float32(v5*v6) + v7
+			v9 := *(*float32)(unsafe.Add(p5, 4*i))
+			v10 := float32(v4*v9) + v8
+			v11 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v12 := v11 + v10
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v4)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v12)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUAccumulateAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v6 := *(*float32)(unsafe.Add(p3, 4*i))
+			v7 := *(*float32)(unsafe.Add(p4, 4*i))
+			v8 := float32(v5*v6) + v7
+			v9 := *(*float32)(unsafe.Add(p5, 4*i))
+			v10 := float32(v4*v9) + v8
+			v11 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v12 := v11 + v10
+			v13 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v14 := v13 + v4
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v14)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v12)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUEvalBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := v4 * v5
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v6)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUEvalResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := v4 * v5
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v4)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v6)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUEvalAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := v4 * v5
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v8 := v7 + v4
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v8)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v6)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUEvalAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := v4 * v5
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v8 := v7 + v6
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUEvalAccumulateResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := v4 * v5
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v8 := v7 + v6
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v4)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUEvalAccumulateAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := v4 * v5
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v8 := v7 + v6
+			v9 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v10 := v9 + v4
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v10)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableActivationLeakyReLUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v2 := s0 * v0
+			v3 := max(v2, v0)
+			*(*uint16)(unsafe.Add(p1, 2*i)) = BFloat16FromFloat32(v3)
+		}
+	}
+}
+
+//go:norace
+func portableActivationLeakyReLUGradientBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v6)
+		}
+	}
+}
+
+//go:norace
+func portableActivationLeakyReLUGradientAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v8 := v7 + v6
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormReduceLeakyReLUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // mean
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // sumDz
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // sumDzX
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v8 := *(*float32)(unsafe.Add(p3, 4*i))
+			v9 := v7 - v8
+			v10 := *(*float32)(unsafe.Add(p4, 4*i))
+			v11 := v10 + v6
+			*(*float32)(unsafe.Add(p4, 4*i)) = v11
+			v13 := *(*float32)(unsafe.Add(p5, 4*i))
+			v14 := float32(v6*v9) + v13
+			*(*float32)(unsafe.Add(p5, 4*i)) = v14
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormLeakyReLUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v5 := s0 * v3
+			v6 := max(v5, v3)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v6)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormLeakyReLUResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // residual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v4 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p4, 2*i)))
+			v5 := v3 + v4
+			v7 := s0 * v5
+			v8 := max(v7, v5)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v8 := *(*float32)(unsafe.Add(p3, 4*i))
+			v9 := *(*float32)(unsafe.Add(p4, 4*i))
+			v10 := float32(v7*v8) + v9
+			v11 := *(*float32)(unsafe.Add(p5, 4*i))
+			v12 := float32(v6*v11) + v10
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v12)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v8 := *(*float32)(unsafe.Add(p3, 4*i))
+			v9 := *(*float32)(unsafe.Add(p4, 4*i))
+			v10 := float32(v7*v8) + v9
+			v11 := *(*float32)(unsafe.Add(p5, 4*i))
+			v12 := float32(v6*v11) + v10
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v6)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v12)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v8 := *(*float32)(unsafe.Add(p3, 4*i))
+			v9 := *(*float32)(unsafe.Add(p4, 4*i))
+			v10 := float32(v7*v8) + v9
+			v11 := *(*float32)(unsafe.Add(p5, 4*i))
+			v12 := float32(v6*v11) + v10
+			v13 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v14 := v13 + v6
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v14)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v12)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v8 := *(*float32)(unsafe.Add(p3, 4*i))
+			v9 := *(*float32)(unsafe.Add(p4, 4*i))
+			v10 := float32(v7*v8) + v9
+			v11 := *(*float32)(unsafe.Add(p5, 4*i))
+			v12 := float32(v6*v11) + v10
+			v13 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v14 := v13 + v12
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v14)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUAccumulateResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v8 := *(*float32)(unsafe.Add(p3, 4*i))
+			v9 := *(*float32)(unsafe.Add(p4, 4*i))
+			v10 := float32(v7*v8) + v9
+			v11 := *(*float32)(unsafe.Add(p5, 4*i))
+			v12 := float32(v6*v11) + v10
+			v13 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v14 := v13 + v12
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v6)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v14)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUAccumulateAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v8 := *(*float32)(unsafe.Add(p3, 4*i))
+			v9 := *(*float32)(unsafe.Add(p4, 4*i))
+			v10 := float32(v7*v8) + v9
+			v11 := *(*float32)(unsafe.Add(p5, 4*i))
+			v12 := float32(v6*v11) + v10
+			v13 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v14 := v13 + v12
+			v15 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v16 := v15 + v6
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v16)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v14)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUEvalBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := *(*float32)(unsafe.Add(p5, 4*i))
+			v8 := v6 * v7
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUEvalResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := *(*float32)(unsafe.Add(p5, 4*i))
+			v8 := v6 * v7
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v6)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUEvalAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := *(*float32)(unsafe.Add(p5, 4*i))
+			v8 := v6 * v7
+			v9 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v10 := v9 + v6
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v10)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUEvalAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := *(*float32)(unsafe.Add(p5, 4*i))
+			v8 := v6 * v7
+			v9 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v10 := v9 + v8
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v10)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUEvalAccumulateResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := *(*float32)(unsafe.Add(p5, 4*i))
+			v8 := v6 * v7
+			v9 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v10 := v9 + v8
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v6)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v10)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := *(*float32)(unsafe.Add(p5, 4*i))
+			v8 := v6 * v7
+			v9 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v10 := v9 + v8
+			v11 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v12 := v11 + v6
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v12)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v10)
+		}
+	}
+}
+
+//go:norace
+func portableActivationELUBF16(args *vectorArgs) {
+	s0 := args.scalars[0]   // zero
+	s1 := args.scalars[1]   // expHigh
+	s2 := args.scalars[2]   // expLow
+	s3 := args.scalars[3]   // log2e
+	s4 := args.scalars[4]   // magic
+	s5 := args.scalars[5]   // minusLn2High
+	s6 := args.scalars[6]   // minusLn2Low
+	s7 := args.scalars[7]   // c7
+	s8 := args.scalars[8]   // c6
+	s9 := args.scalars[9]   // c5
+	s10 := args.scalars[10] // c4
+	s11 := args.scalars[11] // c3
+	s12 := args.scalars[12] // c2
+	s13 := args.scalars[13] // bias127
+	s14 := args.scalars[14] // one
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v2 := v0 > s0
+			v5 := max(s2, v0)
+			v6 := min(s1, v5)
+			v9 := float32(v6*s3) + s4
+			v10 := v9 - s4
+			v12 := float32(v10*s5) + v6
+			v14 := float32(v10*s6) + v12
+			v17 := float32(s7*v14) + s8
+			v19 := float32(v17*v14) + s9
+			v21 := float32(v19*v14) + s10
+			v23 := float32(v21*v14) + s11
+			v25 := float32(v23*v14) + s12
+			v26 := v14 * v14
+			v27 := float32(v26*v25) + v14
+			v29 := math.Float32frombits(math.Float32bits(v9) + math.Float32bits(s13))
+			v30 := math.Float32frombits(math.Float32bits(v29) << 23)
+			v32 := v30 - s14
+			v33 := float32(v30*v27) + v32
+			v34 := vectorSelect(v2, v0, v33)
+			*(*uint16)(unsafe.Add(p1, 2*i)) = BFloat16FromFloat32(v34)
+		}
+	}
+}
+
+//go:norace
+func portableActivationELUGradientBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v5)
+		}
+	}
+}
+
+//go:norace
+func portableActivationELUGradientAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v7 := v6 + v5
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v7)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormReduceELUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // mean
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // sumDz
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // sumDzX
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v7 := *(*float32)(unsafe.Add(p3, 4*i))
+			v8 := v6 - v7
+			v9 := *(*float32)(unsafe.Add(p4, 4*i))
+			v10 := v9 + v5
+			*(*float32)(unsafe.Add(p4, 4*i)) = v10
+			v12 := *(*float32)(unsafe.Add(p5, 4*i))
+			v13 := float32(v5*v8) + v12
+			*(*float32)(unsafe.Add(p5, 4*i)) = v13
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormELUBF16(args *vectorArgs) {
+	s0 := args.scalars[0]   // zero
+	s1 := args.scalars[1]   // expHigh
+	s2 := args.scalars[2]   // expLow
+	s3 := args.scalars[3]   // log2e
+	s4 := args.scalars[4]   // magic
+	s5 := args.scalars[5]   // minusLn2High
+	s6 := args.scalars[6]   // minusLn2Low
+	s7 := args.scalars[7]   // c7
+	s8 := args.scalars[8]   // c6
+	s9 := args.scalars[9]   // c5
+	s10 := args.scalars[10] // c4
+	s11 := args.scalars[11] // c3
+	s12 := args.scalars[12] // c2
+	s13 := args.scalars[13] // bias127
+	s14 := args.scalars[14] // one
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v5 := v3 > s0
+			v8 := max(s2, v3)
+			v9 := min(s1, v8)
+			v12 := float32(v9*s3) + s4
+			v13 := v12 - s4
+			v15 := float32(v13*s5) + v9
+			v17 := float32(v13*s6) + v15
+			v20 := float32(s7*v17) + s8
+			v22 := float32(v20*v17) + s9
+			v24 := float32(v22*v17) + s10
+			v26 := float32(v24*v17) + s11
+			v28 := float32(v26*v17) + s12
+			v29 := v17 * v17
+			v30 := float32(v29*v28) + v17
+			v32 := math.Float32frombits(math.Float32bits(v12) + math.Float32bits(s13))
+			v33 := math.Float32frombits(math.Float32bits(v32) << 23)
+			v35 := v33 - s14
+			v36 := float32(v33*v30) + v35
+			v37 := vectorSelect(v5, v3, v36)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v37)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormELUResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0]   // zero
+	s1 := args.scalars[1]   // expHigh
+	s2 := args.scalars[2]   // expLow
+	s3 := args.scalars[3]   // log2e
+	s4 := args.scalars[4]   // magic
+	s5 := args.scalars[5]   // minusLn2High
+	s6 := args.scalars[6]   // minusLn2Low
+	s7 := args.scalars[7]   // c7
+	s8 := args.scalars[8]   // c6
+	s9 := args.scalars[9]   // c5
+	s10 := args.scalars[10] // c4
+	s11 := args.scalars[11] // c3
+	s12 := args.scalars[12] // c2
+	s13 := args.scalars[13] // bias127
+	s14 := args.scalars[14] // one
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // residual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v4 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p4, 2*i)))
+			v5 := v3 + v4
+			v7 := v5 > s0
+			v10 := max(s2, v5)
+			v11 := min(s1, v10)
+			v14 := float32(v11*s3) + s4
+			v15 := v14 - s4
+			v17 := float32(v15*s5) + v11
+			v19 := float32(v15*s6) + v17
+			v22 := float32(s7*v19) + s8
+			v24 := float32(v22*v19) + s9
+			v26 := float32(v24*v19) + s10
+			v28 := float32(v26*v19) + s11
+			v30 := float32(v28*v19) + s12
+			v31 := v19 * v19
+			v32 := float32(v31*v30) + v19
+			v34 := math.Float32frombits(math.Float32bits(v14) + math.Float32bits(s13))
+			v35 := math.Float32frombits(math.Float32bits(v34) << 23)
+			v37 := v35 - s14
+			v38 := float32(v35*v32) + v37
+			v39 := vectorSelect(v7, v5, v38)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v39)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v7 := *(*float32)(unsafe.Add(p3, 4*i))
+			v8 := *(*float32)(unsafe.Add(p4, 4*i))
+			v9 := float32(v6*v7) + v8
+			v10 := *(*float32)(unsafe.Add(p5, 4*i))
+			v11 := float32(v5*v10) + v9
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v11)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v7 := *(*float32)(unsafe.Add(p3, 4*i))
+			v8 := *(*float32)(unsafe.Add(p4, 4*i))
+			v9 := float32(v6*v7) + v8
+			v10 := *(*float32)(unsafe.Add(p5, 4*i))
+			v11 := float32(v5*v10) + v9
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v5)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v11)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v7 := *(*float32)(unsafe.Add(p3, 4*i))
+			v8 := *(*float32)(unsafe.Add(p4, 4*i))
+			v9 := float32(v6*v7) + v8
+			v10 := *(*float32)(unsafe.Add(p5, 4*i))
+			v11 := float32(v5*v10) + v9
+			v12 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v13 := v12 + v5
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v13)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v11)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v7 := *(*float32)(unsafe.Add(p3, 4*i))
+			v8 := *(*float32)(unsafe.Add(p4, 4*i))
+			v9 := float32(v6*v7) + v8
+			v10 := *(*float32)(unsafe.Add(p5, 4*i))
+			v11 := float32(v5*v10) + v9
+			v12 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v13 := v12 + v11
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v13)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUAccumulateResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v7 := *(*float32)(unsafe.Add(p3, 4*i))
+			v8 := *(*float32)(unsafe.Add(p4, 4*i))
+			v9 := float32(v6*v7) + v8
+			v10 := *(*float32)(unsafe.Add(p5, 4*i))
+			v11 := float32(v5*v10) + v9
+			v12 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v13 := v12 + v11
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v5)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v13)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUAccumulateAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v7 := *(*float32)(unsafe.Add(p3, 4*i))
+			v8 := *(*float32)(unsafe.Add(p4, 4*i))
+			v9 := float32(v6*v7) + v8
+			v10 := *(*float32)(unsafe.Add(p5, 4*i))
+			v11 := float32(v5*v10) + v9
+			v12 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v13 := v12 + v11
+			v14 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v15 := v14 + v5
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v15)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v13)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUEvalBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := *(*float32)(unsafe.Add(p5, 4*i))
+			v7 := v5 * v6
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v7)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUEvalResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := *(*float32)(unsafe.Add(p5, 4*i))
+			v7 := v5 * v6
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v5)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v7)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUEvalAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := *(*float32)(unsafe.Add(p5, 4*i))
+			v7 := v5 * v6
+			v8 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v9 := v8 + v5
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v9)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v7)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUEvalAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := *(*float32)(unsafe.Add(p5, 4*i))
+			v7 := v5 * v6
+			v8 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v9 := v8 + v7
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v9)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUEvalAccumulateResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := *(*float32)(unsafe.Add(p5, 4*i))
+			v7 := v5 * v6
+			v8 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v9 := v8 + v7
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v5)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v9)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUEvalAccumulateAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := *(*float32)(unsafe.Add(p5, 4*i))
+			v7 := v5 * v6
+			v8 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v9 := v8 + v7
+			v10 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v11 := v10 + v5
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v11)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v9)
+		}
+	}
+}
+
+//go:norace
+func portableRound(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			*(*uint16)(unsafe.Add(p1, 2*i)) = BFloat16FromFloat32(v0)
+		}
+	}
+}
+
+//go:norace
+func portableWiden(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			*(*float32)(unsafe.Add(p1, 4*i)) = v0
+		}
+	}
+}
+
+//go:norace
+func portableAddRounded(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // b
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v2 := v0 + v1
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v2)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormNoneRounded(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p1, 4*i))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v3)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormNoneResidualRounded(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // residual
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p1, 4*i))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v4 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p4, 2*i)))
+			v5 := v3 + v4
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v5)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormReLURounded(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p1, 4*i))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v5 := max(s0, v3)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v5)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormReLUResidualRounded(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // residual
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p1, 4*i))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v4 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p4, 2*i)))
+			v5 := v3 + v4
+			v7 := max(s0, v5)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v7)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormLeakyReLURounded(args *vectorArgs) {
+	s0 := args.scalars[0] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p1, 4*i))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v5 := s0 * v3
+			v6 := max(v5, v3)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v6)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormLeakyReLUResidualRounded(args *vectorArgs) {
+	s0 := args.scalars[0] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // residual
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p1, 4*i))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v4 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p4, 2*i)))
+			v5 := v3 + v4
+			v7 := s0 * v5
+			v8 := max(v7, v5)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormELURounded(args *vectorArgs) {
+	s0 := args.scalars[0]   // zero
+	s1 := args.scalars[1]   // expHigh
+	s2 := args.scalars[2]   // expLow
+	s3 := args.scalars[3]   // log2e
+	s4 := args.scalars[4]   // magic
+	s5 := args.scalars[5]   // minusLn2High
+	s6 := args.scalars[6]   // minusLn2Low
+	s7 := args.scalars[7]   // c7
+	s8 := args.scalars[8]   // c6
+	s9 := args.scalars[9]   // c5
+	s10 := args.scalars[10] // c4
+	s11 := args.scalars[11] // c3
+	s12 := args.scalars[12] // c2
+	s13 := args.scalars[13] // bias127
+	s14 := args.scalars[14] // one
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p1, 4*i))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v5 := v3 > s0
+			v8 := max(s2, v3)
+			v9 := min(s1, v8)
+			v12 := float32(v9*s3) + s4
+			v13 := v12 - s4
+			v15 := float32(v13*s5) + v9
+			v17 := float32(v13*s6) + v15
+			v20 := float32(s7*v17) + s8
+			v22 := float32(v20*v17) + s9
+			v24 := float32(v22*v17) + s10
+			v26 := float32(v24*v17) + s11
+			v28 := float32(v26*v17) + s12
+			v29 := v17 * v17
+			v30 := float32(v29*v28) + v17
+			v32 := math.Float32frombits(math.Float32bits(v12) + math.Float32bits(s13))
+			v33 := math.Float32frombits(math.Float32bits(v32) << 23)
+			v35 := v33 - s14
+			v36 := float32(v33*v30) + v35
+			v37 := vectorSelect(v5, v3, v36)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v37)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormELUResidualRounded(args *vectorArgs) {
+	s0 := args.scalars[0]   // zero
+	s1 := args.scalars[1]   // expHigh
+	s2 := args.scalars[2]   // expLow
+	s3 := args.scalars[3]   // log2e
+	s4 := args.scalars[4]   // magic
+	s5 := args.scalars[5]   // minusLn2High
+	s6 := args.scalars[6]   // minusLn2Low
+	s7 := args.scalars[7]   // c7
+	s8 := args.scalars[8]   // c6
+	s9 := args.scalars[9]   // c5
+	s10 := args.scalars[10] // c4
+	s11 := args.scalars[11] // c3
+	s12 := args.scalars[12] // c2
+	s13 := args.scalars[13] // bias127
+	s14 := args.scalars[14] // one
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // residual
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p1, 4*i))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v4 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p4, 2*i)))
+			v5 := v3 + v4
+			v7 := v5 > s0
+			v10 := max(s2, v5)
+			v11 := min(s1, v10)
+			v14 := float32(v11*s3) + s4
+			v15 := v14 - s4
+			v17 := float32(v15*s5) + v11
+			v19 := float32(v15*s6) + v17
+			v22 := float32(s7*v19) + s8
+			v24 := float32(v22*v19) + s9
+			v26 := float32(v24*v19) + s10
+			v28 := float32(v26*v19) + s11
+			v30 := float32(v28*v19) + s12
+			v31 := v19 * v19
+			v32 := float32(v31*v30) + v19
+			v34 := math.Float32frombits(math.Float32bits(v14) + math.Float32bits(s13))
+			v35 := math.Float32frombits(math.Float32bits(v34) << 23)
+			v37 := v35 - s14
+			v38 := float32(v35*v32) + v37
+			v39 := vectorSelect(v7, v5, v38)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v39)
 		}
 	}
 }
