@@ -91,23 +91,11 @@ func (b bound) checkRounded(t failer, what string, got []uint16, terms int, act 
 		if algorithm == ConvWinograd {
 			e = winogradBound * 0x1p-24 * largest
 		}
-		want := activate(act, b.want[i])
-		if e += 1e-7 * math.Abs(want); !(math.Abs(float64(Float32FromBFloat16(v))-want) <= e+0x1p-9*(math.Abs(want)+e)) {
+		want := activate(b.want[i], act)
+		if e += 1e-7 * math.Abs(want); !(math.Abs(float64(Float32FromBFloat16(v))-want) <= e+0x1p-8*(math.Abs(want)+e)) {
 			t.Fatalf("%s: element %d is %v, want %v", what, i, Float32FromBFloat16(v), want)
 		}
 	}
-}
-
-func activate(act Activation, x float64) float64 {
-	switch {
-	case x > 0 || act == ActNone:
-		return x
-	case act == ActLeakyReLU:
-		return 0.01 * x
-	case act == ActELU:
-		return math.Expm1(x)
-	}
-	return 0
 }
 
 func poisoned16(n int) []uint16 {
