@@ -77,7 +77,7 @@ func batchNormForward(ctx *Context, n *Node) {
 		if rows < 2 {
 			n.fail("x %v has one value per channel, training wants more", n.value(0).Shape())
 		}
-		kernels.BatchNormStats(mean, invstd, n.floats(0), rows, c)
+		batchNormStats(mean, invstd, n.value(0), rows, c)
 		a.update(mean, invstd, rows)
 	} else {
 		copy(mean, a.Running.Mean.Float32s())
@@ -86,7 +86,7 @@ func batchNormForward(ctx *Context, n *Node) {
 	scale, shift := ctx.save(n, tensor.Float32, c), ctx.save(n, tensor.Float32, c)
 	a.affine(scale.Float32s(), shift.Float32s(), mean, invstd, n.floats(1), n.floats(2))
 	y := ctx.newLike(n, n.value(0))
-	kernels.BatchNormForward(y.Float32s(), n.floats(0), scale.Float32s(), shift.Float32s(), n.floats(3), a.Activation, rows, c)
+	normalize(y, n.value(0), scale, shift, n.value(3), a.Activation, rows, c)
 	// The residual may be gone by then.
 	n.repeatable = n.value(3) == nil
 }
@@ -95,8 +95,7 @@ func batchNormForward(ctx *Context, n *Node) {
 // its result, and lets half of the activations go.
 func batchNormAgain(n *Node, y *tensor.Tensor) {
 	c := y.Dim(1)
-	scale, shift := n.saved[2].Float32s(), n.saved[3].Float32s()
-	kernels.BatchNormForward(y.Float32s(), n.floats(0), scale, shift, nil, n.Attrs.(BatchNormAttrs).Activation, y.Len()/c, c)
+	normalize(y, n.value(0), n.saved[2], n.saved[3], nil, n.Attrs.(BatchNormAttrs).Activation, y.Len()/c, c)
 }
 
 // update moves the running statistics towards those of the batch.
@@ -136,14 +135,14 @@ func batchNormBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 	c := x.Value.Dim(1)
 	rows := x.Value.Len() / c
 	mean, invstd := n.saved[0].Float32s(), n.saved[1].Float32s()
-	y := dy.Float32s() // any slice of the length: without activation nobody looks
+	y := dy // any tensor of the length: without activation nobody looks
 	if a.Activation != kernels.ActNone {
-		y = n.Output.Value.Float32s()
+		y = n.Output.Value
 	}
 	sums := n.pool.Get(tensor.Float32, 2*c)
 	defer n.pool.Put(sums)
 	sumDz, sumDzXhat := sums.Float32s()[:c], sums.Float32s()[c:]
-	kernels.BatchNormBackwardReduce(sumDz, sumDzXhat, dy.Float32s(), y, n.floats(0), mean, invstd, a.Activation, rows, c)
+	batchNormSums(sumDz, sumDzXhat, dy, y, x.Value, mean, invstd, a.Activation, rows, c)
 	addGradient(t, n.Inputs[1], tensor.FromFloat32(sumDzXhat, c))
 	addGradient(t, n.Inputs[2], tensor.FromFloat32(sumDz, c))
 
@@ -155,19 +154,17 @@ func batchNormBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 			t.pass(n, residual, dy)
 		} else {
 			g, accumulate := t.target(residual)
-			kernels.ActivationBackward(g.Float32s(), dy.Float32s(), y, a.Activation, accumulate)
+			activationBackward(g, dy, y, a.Activation, accumulate)
 		}
 		wantsResidual = false
 	}
-	var dresidual []float32
+	var dresidual *tensor.Tensor
 	var accumulateResidual bool
 	if wantsResidual {
-		var g *tensor.Tensor
-		g, accumulateResidual = t.target(residual)
-		dresidual = g.Float32s()
+		dresidual, accumulateResidual = t.target(residual)
 	}
 	if g, accumulate := t.targetInPlace(n, x); g != nil {
-		kernels.BatchNormBackward(g.Float32s(), dresidual, dy.Float32s(), y, n.floats(0), mean, invstd, n.floats(1), sumDz, sumDzXhat,
+		batchNormGradient(g, dresidual, dy, y, x.Value, mean, invstd, n.floats(1), sumDz, sumDzXhat,
 			a.Activation, rows, c, a.Training, accumulate, accumulateResidual)
 	}
 }

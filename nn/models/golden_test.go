@@ -118,6 +118,13 @@ func runGoldenModels(t *testing.T, algorithm kernels.ConvAlgorithm, wants func(c
 }
 
 func (c *modelCase) run(t *testing.T, tag string) {
+	net, x := c.build(t, tag)
+	c.firstForward(t, net, x)
+	c.train(t, net, x)
+}
+
+// build makes the network and its input by the formula of the README.
+func (c *modelCase) build(t *testing.T, tag string) (nn.Network, *tensor.Tensor) {
 	input := CIFAR
 	if c.MNIST {
 		input = MNIST
@@ -128,9 +135,7 @@ func (c *modelCase) run(t *testing.T, tag string) {
 	}
 	golden.FillState(t, net, tag)
 	shape := []int{c.Batch, input[0], input[1], input[2]}
-	x := tensor.FromFloat32(golden.Tensor(tag+"input", c.Batch*input[0]*input[1]*input[2], 1, 0), shape...)
-	c.firstForward(t, net, x)
-	c.train(t, net, x)
+	return net, tensor.FromFloat32(golden.Tensor(tag+"input", c.Batch*input[0]*input[1]*input[2], 1, 0), shape...)
 }
 
 func (c *modelCase) firstForward(t *testing.T, net nn.Network, x *tensor.Tensor) {
