@@ -8,6 +8,7 @@ import (
 
 	"github.com/deepuncertainty/ddu/autograd/trace"
 	"github.com/deepuncertainty/ddu/kernels"
+	"github.com/deepuncertainty/ddu/nn"
 	"github.com/deepuncertainty/ddu/nn/models"
 )
 
@@ -15,6 +16,7 @@ import (
 type NetworkOptions struct {
 	Network string // as models.Build takes it
 	Mode    string // "train" or "infer"
+	DType   string // of activations: "fp32" or "bf16"
 	Batch   int
 	Seconds float64
 	MNIST   bool // 1x28x28 input; always for lenet
@@ -61,7 +63,11 @@ func Network(ctx context.Context, o NetworkOptions) (*NetworkResult, error) {
 		return nil, err
 	}
 	images, labels := syntheticBatch(o.Batch, input)
-	run, err := newStep(network, o.Mode, images, labels)
+	dt, err := nn.ParsePrecision(o.DType)
+	if err != nil {
+		return nil, err
+	}
+	run, err := newStep(network, o.Mode, dt, images, labels)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +99,7 @@ func (o NetworkOptions) resolve() NetworkOptions {
 // header is the result without its measurements.
 func (o NetworkOptions) header() *NetworkResult {
 	return &NetworkResult{
-		Network: o.Network, Mode: o.Mode, DType: "fp32", Batch: o.Batch, Threads: kernels.Threads(),
+		Network: o.Network, Mode: o.Mode, DType: o.DType, Batch: o.Batch, Threads: kernels.Threads(),
 		SN: o.SN, MNIST: o.MNIST, ISA: kernels.CurrentLevel().String(),
 	}
 }

@@ -42,7 +42,7 @@ reshape    forward    2x4x8x8         0.000                          avx2
 func TestNetworkTrace(t *testing.T) {
 	for mode, want := range map[string]string{"train": "sgd", "infer": "linear"} {
 		var r *trace.Recorder
-		o := NetworkOptions{Network: "lenet", Mode: mode, Batch: 2, Seconds: 1e-3, Trace: func(found *trace.Recorder) { r = found }}
+		o := NetworkOptions{Network: "lenet", Mode: mode, DType: "fp32", Batch: 2, Seconds: 1e-3, Trace: func(found *trace.Recorder) { r = found }}
 		if _, err := Network(context.Background(), o); err != nil {
 			t.Fatal(err)
 		}

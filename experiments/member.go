@@ -144,3 +144,12 @@ func newOptimizer(c config.Train, parameters []nn.NamedParameter) (optim.Optimiz
 	}
 	return optim.NewSGD(parameters, optim.SGDOptions{Momentum: c.Momentum, WeightDecay: c.WeightDecay, Nesterov: c.Nesterov})
 }
+
+// activations is the element type of a configuration whose precision is decided.
+func activations(cfg *config.Config) tensor.DType {
+	dt, err := nn.ParsePrecision(cfg.Precision)
+	if err != nil {
+		panic(err) // Run has parsed it
+	}
+	return dt
+}

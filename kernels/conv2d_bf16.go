@@ -6,6 +6,10 @@ package kernels
 // for the float32 kernels: the products are the same, only their order of summation
 // is another.
 
+// MultipliesBF16 tells whether the current level has units that multiply bfloat16,
+// which makes it much faster than float32. Elsewhere it is somewhat slower.
+func MultipliesBF16() bool { return CurrentLevel().String() == "amx" }
+
 // BF16Weights are the weights of a convolution, rounded and packed for one direction
 // at the level and algorithm current then.
 type BF16Weights struct {

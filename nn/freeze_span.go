@@ -14,7 +14,7 @@ type spanOf func(n int) trace.Span
 
 // span describes an operation as the frozen network runs it.
 func (g *graph) span(o *operation) spanOf {
-	op, perSample, constant := o.op.String(), g.values[o.output].size, 0
+	op, perSample, constant := o.op.String(), g.values[o.output].words(), 0
 	for _, id := range o.inputs {
 		if id == none {
 			continue
@@ -22,7 +22,7 @@ func (g *graph) span(o *operation) spanOf {
 		if v := g.values[id]; v.constant != nil {
 			constant += v.constant.Len()
 		} else {
-			perSample += v.size
+			perSample += v.words()
 		}
 	}
 	describe := g.describeOperation(o)

@@ -85,7 +85,7 @@ type Runs struct {
 // network have no default: set data.name and model.name.
 func Default() *Config {
 	c := &Config{
-		Seed: 1, Precision: "fp32", ISA: "auto", Conv: "auto",
+		Seed: 1, Precision: "auto", ISA: "auto", Conv: "auto",
 		Data:  Data{OOD: []string{}},
 		Model: Model{Depth: 28, Widen: 10, Coeff: 3, PowerIterations: 1},
 		Train: Train{
@@ -129,9 +129,6 @@ func (c *Config) derive() {
 		if c.Uses("ensemble") {
 			c.Runs.Ensemble = 5
 		}
-	}
-	if c.Precision == "auto" {
-		c.Precision = "fp32"
 	}
 }
 

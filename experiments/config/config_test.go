@@ -53,7 +53,7 @@ func TestDerivedDefaultsFollowTheirKeys(t *testing.T) {
 		{"eval.temperature", "exact", func() any { return c.Eval.Temperature }, "exact"},
 		{"eval.methods", "softmax,ensemble", func() any { return c.Runs.Ensemble }, 5},
 		{"eval.methods", "[\"ddu\"]", func() any { return c.Runs.Ensemble }, 1},
-		{"precision", "auto", func() any { return c.Precision }, "fp32"},
+		{"precision", "bf16", func() any { return c.Precision }, "bf16"},
 		{"data.name", "fashion_mnist", func() any { return c.Data.Name }, "fashion-mnist"},
 		{"data.ood", "mnist, mnist_sample", func() any { return c.Data.OOD }, []string{"mnist", "mnist-sample"}},
 		{"data.ood", "", func() any { return c.Data.OOD }, []string{}},
@@ -97,7 +97,7 @@ func TestProblems(t *testing.T) {
 		"no list":            {minimal + "[train]\nmilestones = 2\n", "run.toml:6:1: train.milestones: found 2, want a list in brackets: rising epochs of at least 1"},
 		"text for list":      {"[data]\nname=\"mnist\"\nood=\"svhn\"\n[model]\nname=\"lenet\"\n", `run.toml:3:1: data.ood: found "svhn" (text), want a list in brackets: data set names`},
 		"falling milestones": {minimal + "[train]\nmilestones = [2, 1]\n", "run.toml:6:1: train.milestones: found [2, 1], want rising epochs of at least 1"},
-		"bf16":               {"precision = \"bf16\"\n" + minimal, `run.toml:1:1: precision: found "bf16", want "auto" or "fp32" (this build computes in float32 only)`},
+		"fp16":               {"precision = \"fp16\"\n" + minimal, `run.toml:1:1: precision: found "fp16", want one of auto, fp32, bf16`},
 		"method twice":       {minimal + "[eval]\nmethods = [\"ddu\", \"ddu\"]\n", `run.toml:6:1: eval.methods: found ["ddu", "ddu"], want some of softmax, energy, ddu, ensemble, each once`},
 		"depth":              {minimal + "depth = 12\n", "run.toml:5:1: model.depth: found 12, want 6n+4 with n of at least 1 (10, 16, 22, 28, ...)"},
 		"negative seed":      {"seed = -1\n" + minimal, "run.toml:1:1: seed: found -1, want a whole number from 0 to 4294967295"},
@@ -157,7 +157,7 @@ func TestSetRefusesAndLeavesAsIs(t *testing.T) {
 		{"model.sn", "yes", `--set model.sn: found "yes" (text), want true or false`},
 		{"data.ood", "mnist", `--set data.ood: found "mnist", which is data.name too`},
 		{"train.warmup", "400", "--set train.warmup: found 400, want fewer than train.epochs (350)"},
-		{"precision", "bf16", `--set precision: found "bf16", want "auto" or "fp32"`},
+		{"precision", "fp16", `--set precision: found "fp16", want one of auto, fp32, bf16`},
 	} {
 		err := c.Set(test.key, test.value)
 		if err == nil || !strings.HasPrefix(err.Error(), test.want) {
