@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/deepuncertainty/ddu/experiments/dataset/download"
 )
 
 // source describes a data set that Open knows by name.
@@ -27,18 +29,23 @@ type source struct {
 	// unpacked is the folder below the root that holds the content of get when
 	// that is an archive, and what the names in the archive begin with.
 	unpacked string
-	needs    string // another set that is a part of this one, or ""
+	limits   download.Limits // of the archive
+	needs    string          // another set that is a part of this one, or ""
 }
 
 // format is one way in which the files of a set come.
 type format struct {
 	train, test []string // files of each part; nil: there is none
-	gzip        bool     // the files may also be there as .gz
-	embedded    bool     // the files are in the program
-	folders     []string // below the root, slash-separated, in order of preference
-	ownNames    bool     // no other set has files of these names
-	url         string
-	read        func(s *Set, in input) error
+	// trainFolder and testFolder are folders of images that each part has
+	// besides, or "".
+	trainFolder, testFolder string
+	gzip                    bool     // the files may also be there as .gz
+	embedded                bool     // the files are in the program
+	folders                 []string // below the root, slash-separated, in order of preference
+	ownNames                bool     // no other set has files of these names
+	url                     string
+	sums                    map[string]download.Want // of the published files, where they are known
+	read                    func(s *Set, in input) error
 }
 
 // files returns the files of one part.
@@ -47,6 +54,14 @@ func (f *format) files(train bool) []string {
 		return f.train
 	}
 	return f.test
+}
+
+// subfolder returns the folder that one part has besides files.
+func (f *format) subfolder(train bool) string {
+	if train {
+		return f.trainFolder
+	}
+	return f.testFolder
 }
 
 // input is what a format reads a set from.
@@ -87,6 +102,7 @@ var sources = []source{
 			gzip:    true,
 			folders: []string{"mnist", "MNIST/raw", "MNIST"},
 			url:     "http://yann.lecun.com/exdb/mnist/ (mirror: https://ossci-datasets.s3.amazonaws.com/mnist/)",
+			sums:    sumsOf(mnistFiles),
 			read:    readPair,
 		}},
 		hint:    "mnist-sample needs no files",
@@ -106,6 +122,7 @@ var sources = []source{
 			gzip:    true,
 			folders: []string{"fashion-mnist", "fashion_mnist", "FashionMNIST/raw", "FashionMNIST"},
 			url:     "https://github.com/zalandoresearch/fashion-mnist/tree/master/data/fashion",
+			sums:    sumsOf(fashionFiles),
 			read:    readPair,
 		}},
 		hint:    "fashion-mnist-sample (test only) needs no files",
@@ -149,6 +166,7 @@ var sources = []source{
 			folders:  []string{"cifar-10-batches-bin", "cifar10/cifar-10-batches-bin", "cifar10"},
 			ownNames: true,
 			url:      "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+			sums:     cifar10Sums,
 			read:     eachFile((*Set).readCIFAR10),
 		}, {
 			train:    []string{"data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"},
@@ -156,11 +174,13 @@ var sources = []source{
 			folders:  []string{"cifar-10-batches-py", "cifar10/cifar-10-batches-py"},
 			ownNames: true,
 			url:      "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+			sums:     cifar10PickleSums,
 			read:     eachFile((*Set).readCIFAR10Pickle),
 		}},
 		licence:  "research; cite Krizhevsky 2009",
 		get:      cifar10Files,
 		unpacked: "cifar-10-batches-bin",
+		limits:   download.Limits{Bytes: 200_000_000, Files: 20},
 	},
 	{
 		name:          "cifar100",
@@ -175,17 +195,20 @@ var sources = []source{
 			test:    []string{"test.bin"},
 			folders: []string{"cifar-100-binary", "cifar100/cifar-100-binary", "cifar100"},
 			url:     "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
+			sums:    cifar100Sums,
 			read:    eachFile((*Set).readCIFAR100),
 		}, {
 			train:   []string{"train"},
 			test:    []string{"test"},
 			folders: []string{"cifar-100-python", "cifar100/cifar-100-python"},
 			url:     "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+			sums:    cifar100PickleSums,
 			read:    eachFile((*Set).readCIFAR100Pickle),
 		}},
 		licence:  "research; cite Krizhevsky 2009",
 		get:      cifar100Files,
 		unpacked: "cifar-100-binary",
+		limits:   download.Limits{Bytes: 200_000_000, Files: 20},
 	},
 	{
 		name:          "svhn",
@@ -200,6 +223,7 @@ var sources = []source{
 			folders:  []string{"svhn", "SVHN"},
 			ownNames: true,
 			url:      "http://ufldl.stanford.edu/housenumbers/",
+			sums:     sumsOf(svhnFiles),
 			read:     eachFile((*Set).readSVHN),
 		}},
 		licence: "non-commercial use only",
@@ -214,9 +238,10 @@ var sources = []source{
 		trainImages:   100_000,
 		testImages:    10_000,
 		formats: []format{{
-			train:    []string{"wnids.txt"},
-			test:     []string{"wnids.txt", "val/val_annotations.txt"},
-			folders:  []string{"tiny-imagenet-200", "tiny-imagenet/tiny-imagenet-200", "tiny-imagenet", "tiny_imagenet"},
+			train:       []string{"wnids.txt"},
+			test:        []string{"wnids.txt", "val/val_annotations.txt"},
+			folders:     []string{"tiny-imagenet-200", "tiny-imagenet/tiny-imagenet-200", "tiny-imagenet", "tiny_imagenet"},
+			trainFolder: "train", testFolder: "val/images",
 			ownNames: true,
 			url:      "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
 			read:     (*Set).readTinyImageNet,
@@ -224,6 +249,7 @@ var sources = []source{
 		licence:  "research (images of ImageNet)",
 		get:      tinyImageNetFiles,
 		unpacked: "tiny-imagenet-200",
+		limits:   download.Limits{Bytes: 2_000_000_000, Files: 200_000},
 	},
 	{
 		name:          "mnist-sample",
@@ -264,6 +290,7 @@ func ambiguousFormats(read func(s *Set, in input) error) []format {
 		folders:  []string{"ambiguous-mnist", "ambiguous_mnist", "AmbiguousMNIST", "dirty-mnist", "dirty_mnist", "DirtyMNIST"},
 		ownNames: true,
 		url:      "https://github.com/BlackHC/ddu_dirty_mnist/releases/tag/data-v1.0.0",
+		sums:     sumsOf(ambiguousFiles),
 		read:     read,
 	}}
 }
