@@ -18,29 +18,49 @@ type sets struct {
 // openSets reads all sets before anything is trained, so that a missing one is
 // not found out hours later.
 func openSets(cfg *config.Config) (*sets, error) {
-	open := func(key, name string, train bool) (*dataset.Set, error) {
-		s, err := dataset.Open(name, dataset.Options{Root: cfg.Data.Root, Train: train})
+	open := func(key, name string, o dataset.Options) (*dataset.Set, error) {
+		o.Root = cfg.Data.Root
+		s, err := dataset.Open(name, o)
 		return s, cfg.At(key, err)
 	}
+	shape, err := folderShape(cfg.Data.Shape)
+	if err != nil {
+		return nil, cfg.At("data.shape", err)
+	}
 	var s sets
-	var err error
-	if s.train, err = open("data.name", cfg.Data.Name, true); err != nil {
+	if s.train, err = open("data.name", cfg.Data.Name, dataset.Options{Train: true, Shape: shape}); err != nil {
 		return nil, err
 	}
-	if s.test, err = open("data.name", cfg.Data.Name, false); err != nil {
+	if s.test, err = open("data.name", cfg.Data.Name, dataset.Options{Shape: shape}); err != nil {
 		return nil, err
 	}
+	names := map[string]string{s.test.Name: cfg.Data.Name}
 	for _, name := range cfg.Data.OOD {
-		ood, err := open("data.ood", name, false)
-		if err == nil {
-			err = cfg.At("data.ood", dataset.CheckShapes(s.test, ood))
-		}
+		ood, err := open("data.ood", name, dataset.Options{OOD: true, Shape: s.test.Shape})
 		if err != nil {
 			return nil, err
 		}
+		if err := dataset.CheckShapes(s.test, ood); err != nil {
+			return nil, cfg.At("data.ood", err)
+		}
+		if other, taken := names[ood.Name]; taken {
+			return nil, cfg.At("data.ood", fmt.Errorf("%s and %s would both be called %s in tables and file names: rename one", other, name, ood.Name))
+		}
+		names[ood.Name] = name
 		s.ood = append(s.ood, ood)
 	}
 	return &s, nil
+}
+
+// folderShape reads "3x32x32"; "" is the zero Shape.
+func folderShape(text string) (s dataset.Shape, err error) {
+	if text == "" {
+		return s, nil
+	}
+	if _, err := fmt.Sscanf(text, "%dx%dx%d", &s.C, &s.H, &s.W); err != nil {
+		return s, fmt.Errorf("found %q, want channels, height and width as in 3x32x32", text)
+	}
+	return s, nil
 }
 
 // part is some images of a set, in order.

@@ -1,5 +1,6 @@
 // Package checkpoint reads and writes the files that hold a network's weights:
-// named tensors in the safetensors format, replaced as a whole or not at all.
+// named tensors in the safetensors format or in that of PyTorch's torch.save,
+// replaced as a whole or not at all.
 package checkpoint
 
 import (
