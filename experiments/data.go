@@ -31,6 +31,9 @@ func openSets(cfg *config.Config) (*sets, error) {
 	if s.train, err = open("data.name", cfg.Data.Name, dataset.Options{Train: true, Shape: shape}); err != nil {
 		return nil, err
 	}
+	if len(cfg.Eval.Methods) == 0 {
+		return &s, nil // nothing is tested
+	}
 	if s.test, err = open("data.name", cfg.Data.Name, dataset.Options{Shape: shape}); err != nil {
 		return nil, err
 	}
