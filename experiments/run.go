@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/deepuncertainty/ddu/autograd/trace"
@@ -38,8 +39,32 @@ type Summary struct {
 	Models  []string     `json:"models,omitempty"`  // files in train.save_path
 }
 
-// Text is the table of the summary for a terminal.
-func (s *Summary) Text() string { return report.Text(s.Dataset, s.Rows) }
+// Text is the table of the summary for a terminal, or the files of weights where
+// nothing was measured.
+func (s *Summary) Text() string {
+	if len(s.Rows) > 0 {
+		return report.Text(s.Dataset, s.Rows)
+	}
+	text := ""
+	for _, file := range s.Models {
+		text += file + "\n"
+	}
+	return text
+}
+
+// CopyResults writes the result files into the folder dir too.
+func (s *Summary) CopyResults(dir string) error {
+	for _, name := range s.Results {
+		data, err := os.ReadFile(s.Folder.path(name))
+		if err != nil {
+			return err
+		}
+		if err := writeBytes(filepath.Join(dir, name), data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Run runs an experiment to its end. When ctx is done it stops after the batch
 // in hand with ctx's error; the checkpoints of the epochs before are whole, and

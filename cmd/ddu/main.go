@@ -19,11 +19,14 @@ import (
 
 // commands is the command line; each field is one subcommand.
 type commands struct {
-	Run     runCommand     `cmd:"" help:"Train a network, fit its feature density and evaluate it, as a TOML file or preset says."`
-	Data    dataCommands   `cmd:"" help:"List, verify and download data sets."`
-	Bench   benchCommands  `cmd:"" help:"Measure the speed of networks and their layers on this machine."`
-	Info    infoCommand    `cmd:"" help:"Show the CPU, its instruction sets and caches, and its measured FMA peak."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Run           runCommand           `cmd:"" help:"Train a network, fit its feature density and evaluate it, as a TOML file or preset says."`
+	Data          dataCommands         `cmd:"" help:"List, verify and download data sets."`
+	Train         trainCommand         `cmd:"" help:"Train a network with the flags of the published train.py."`
+	TrainEnsemble trainEnsembleCommand `cmd:"" help:"Train an ensemble with the flags of the published train_ensemble.py."`
+	Evaluate      evaluateCommand      `cmd:"" help:"Evaluate trained networks with the flags of the published evaluate.py, or a finished run from its scores."`
+	Bench         benchCommands        `cmd:"" help:"Measure the speed of networks and their layers on this machine."`
+	Info          infoCommand          `cmd:"" help:"Show the CPU, its instruction sets and caches, and its measured FMA peak."`
+	Version       versionCommand       `cmd:"" help:"Print the version."`
 
 	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
 }
@@ -59,7 +62,7 @@ func execute(ctx context.Context, args []string, term terminal) int {
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	command, err := parser.Parse(args)
+	command, err := parser.Parse(publishedArguments(args))
 	switch {
 	case exited >= 0: // --help has printed what was asked for
 		return exited

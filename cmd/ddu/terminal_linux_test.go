@@ -138,7 +138,7 @@ func TestBarsEnd(t *testing.T) {
 	var r recorder
 	go r.record(keyboard)
 	before := runtime.NumGoroutine()
-	o, done := newObserver(terminal, false)
+	o, done := newObserver(terminal, false, stepLines{})
 	if _, ok := o.(*barObserver); !ok {
 		t.Fatalf("a terminal is told by a %T", o)
 	}
