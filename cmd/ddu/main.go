@@ -24,6 +24,7 @@ type commands struct {
 	Train         trainCommand         `cmd:"" help:"Train a network with the flags of the published train.py."`
 	TrainEnsemble trainEnsembleCommand `cmd:"" help:"Train an ensemble with the flags of the published train_ensemble.py."`
 	Evaluate      evaluateCommand      `cmd:"" help:"Evaluate trained networks with the flags of the published evaluate.py, or a finished run from its scores."`
+	Compare       compareCommand       `cmd:"" help:"Show the results of several runs beside one another, as a table and a figure."`
 	Bench         benchCommands        `cmd:"" help:"Measure the speed of networks and their layers on this machine."`
 	Info          infoCommand          `cmd:"" help:"Show the CPU, its instruction sets and caches, and its measured FMA peak."`
 	Version       versionCommand       `cmd:"" help:"Print the version."`

@@ -75,15 +75,24 @@ func (f *Figure) SVG() ([]byte, error) {
 // Encode returns the figure in the format that the extension of path stands for,
 // .png or .svg.
 func (f *Figure) Encode(path string) ([]byte, error) {
-	switch ext := strings.ToLower(filepath.Ext(path)); ext {
-	case ".png":
-		return f.PNG()
-	case ".svg":
-		return f.SVG()
-	default:
-		return nil, fmt.Errorf("%s: the extension %q is none of a figure, want .png or .svg", path, ext)
+	if err := CheckPath(path); err != nil {
+		return nil, err
 	}
+	if extension(path) == ".svg" {
+		return f.SVG()
+	}
+	return f.PNG()
 }
+
+// CheckPath tells whether a path has the extension of a figure.
+func CheckPath(path string) error {
+	if ext := extension(path); ext != ".png" && ext != ".svg" {
+		return fmt.Errorf("%s: the extension %q is none of a figure, want .png or .svg", path, ext)
+	}
+	return nil
+}
+
+func extension(path string) string { return strings.ToLower(filepath.Ext(path)) }
 
 func (f *Figure) size() (width, height vg.Length) {
 	width = f.width()
