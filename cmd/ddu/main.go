@@ -26,6 +26,7 @@ type commands struct {
 	Evaluate      evaluateCommand      `cmd:"" help:"Evaluate trained networks with the flags of the published evaluate.py, or a finished run from its scores."`
 	Compare       compareCommand       `cmd:"" help:"Show the results of several runs beside one another, as a table and a figure."`
 	Bench         benchCommands        `cmd:"" help:"Measure the speed of networks and their layers on this machine."`
+	Completion    completionCommand    `cmd:"" help:"Print a script that makes a shell complete commands, flags and values."`
 	Info          infoCommand          `cmd:"" help:"Show the CPU, its instruction sets and caches, and its measured FMA peak."`
 	Version       versionCommand       `cmd:"" help:"Print the version."`
 
@@ -59,6 +60,10 @@ func execute(ctx context.Context, args []string, term terminal) int {
 	)
 	if err != nil {
 		return fail(term, err, 2)
+	}
+	if len(args) > 0 && args[0] == completeWords {
+		printCandidates(term.out, parser.Model, args[1:])
+		return 0
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}
