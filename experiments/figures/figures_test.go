@@ -108,3 +108,13 @@ func TestFigureFormats(t *testing.T) {
 		}
 	}
 }
+
+func TestComparisonRefuses(t *testing.T) {
+	if _, err := Comparison("nothing", nil); err == nil || !strings.Contains(err.Error(), "nothing to compare") {
+		t.Errorf("error is %v", err)
+	}
+	_, err := Comparison("x", []Contest{{Points: []Compared{{Configuration: "a", Label: "Energy", StdError: -1}}}})
+	if err == nil || !strings.Contains(err.Error(), "Energy of a") {
+		t.Errorf("error is %v", err)
+	}
+}
