@@ -358,11 +358,15 @@ func TestParseTorchRefuses(t *testing.T) {
 	damaged[at] ^= 1
 	// pickled is a zip file whose pickle is this.
 	pickled := func(code string) []byte { return change(t, plain, "data.pkl", []byte("\x80\x02"+code)) }
-	// one is a state dict with one float tensor: elements in the storage, offset, shape and strides.
-	one := func(class, elements, offset, shape, strides string) []byte {
-		return pickled("}X\x01\x00\x00\x00actorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\n" + class + "\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu" +
-			elements + "tQ" + offset + shape + strides + "\x89}tRs.")
+	// item is a tensor of a dict: elements in the storage, offset, shape and strides.
+	item := func(class, elements, offset, shape, strides string) string {
+		return "X\x01\x00\x00\x00actorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\n" + class + "\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu" +
+			elements + "tQ" + offset + shape + strides + "\x89}tRs"
 	}
+	one := func(class, elements, offset, shape, strides string) []byte {
+		return pickled("}" + item(class, elements, offset, shape, strides) + ".")
+	}
+	eight := item("FloatStorage", "K\x08", "K\x00", "K\x08\x85", "K\x01\x85")
 	const huge = "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f"
 	for _, c := range []struct {
 		name string
@@ -378,6 +382,8 @@ func TestParseTorchRefuses(t *testing.T) {
 		{"no tensors", pickled("}X\x01\x00\x00\x00aK\x01s."), "a dict without tensors"},
 		{"a number among tensors", pickled(nested("X\x05\x00\x00\x00epochK\x01s")), `"epoch" is an integer, want a tensor`},
 		{"nameless", pickled(nested("K\x01K\x01s")), "a key of the state dict is an integer"},
+		{"name twice", pickled("}" + eight + eight + "."), `"a" appears twice`},
+		{"storage in two ways", pickled("}" + eight + item("FloatStorage", "K\x07", "K\x00", ")", ")") + "."), "in two ways"},
 		{"control character", pickled(nested("X\x01\x00\x00\x00\x1bK\x01s")), `"\x1b"`},
 		{"truncated", plain[:len(plain)/2], "truncated or damaged"},
 		{"truncated, legacy", legacy[:len(legacy)-1], "truncated"},
