@@ -25,6 +25,7 @@ type commands struct {
 	TrainEnsemble trainEnsembleCommand `cmd:"" help:"Train an ensemble with the flags of the published train_ensemble.py."`
 	Evaluate      evaluateCommand      `cmd:"" help:"Evaluate trained networks with the flags of the published evaluate.py, or a finished run from its scores."`
 	Compare       compareCommand       `cmd:"" help:"Show the results of several runs beside one another, as a table and a figure."`
+	Convert       convertCommand       `cmd:"" help:"Write the weights of a network in another format: PyTorch or safetensors."`
 	Bench         benchCommands        `cmd:"" help:"Measure the speed of networks and their layers on this machine."`
 	Completion    completionCommand    `cmd:"" help:"Print a script that makes a shell complete commands, flags and values."`
 	Info          infoCommand          `cmd:"" help:"Show the CPU, its instruction sets and caches, and its measured FMA peak."`

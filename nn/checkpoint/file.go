@@ -47,6 +47,9 @@ func (f *File) WithPrefix(prefix string) *File {
 func (f *File) check() error {
 	seen := map[string]bool{}
 	for _, e := range f.Entries {
+		if err := checkName(e.Name); err != nil {
+			return err
+		}
 		if err := e.check(); err != nil {
 			return err
 		}

@@ -70,6 +70,9 @@ func parseHeader(header []byte) (*File, []span, error) {
 			return nil, nil, err
 		}
 		name := token.(string)
+		if err := checkName(name); err != nil {
+			return nil, nil, err
+		}
 		if seen[name] {
 			return nil, nil, fmt.Errorf("%q appears twice", name)
 		}

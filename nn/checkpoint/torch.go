@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
-	"unicode"
 )
 
 // ParseTorch decodes a state dict that PyTorch's torch.save wrote, in its zip
@@ -34,8 +32,11 @@ func ParseTorch(data []byte) (*File, error) {
 		if !ok {
 			return nil, fmt.Errorf("a key of the state dict is %s, want the name of a tensor", kindOf(key))
 		}
-		if seen[name] || strings.ContainsFunc(name, unicode.IsControl) {
-			return nil, fmt.Errorf("%.100q appears twice or is not the name of a tensor", name)
+		if err := checkName(name); err != nil {
+			return nil, err
+		}
+		if seen[name] {
+			return nil, fmt.Errorf("%.100q appears twice", name)
 		}
 		seen[name] = true
 		t, ok := dict.values[i].(*torchTensor)
