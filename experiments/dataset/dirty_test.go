@@ -15,7 +15,9 @@ import (
 func torchTensor(t *testing.T, storage string, data []byte, shape ...int) []byte {
 	t.Helper()
 	number := func(v int) string { return string(binary.LittleEndian.AppendUint32([]byte{'J'}, uint32(v))) }
-	text := func(s string) string { return string(binary.LittleEndian.AppendUint32([]byte{'X'}, uint32(len(s)))) + s }
+	text := func(s string) string {
+		return string(binary.LittleEndian.AppendUint32([]byte{'X'}, uint32(len(s)))) + s
+	}
 	n, sides, strides := 1, "", ""
 	for i := range shape {
 		side := shape[len(shape)-1-i]
