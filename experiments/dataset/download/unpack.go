@@ -95,8 +95,18 @@ func (u *unpacker) read(archive string) error {
 	if err != nil {
 		return err
 	}
-	return u.tar(tar.NewReader(z))
+	if err := u.tar(tar.NewReader(z)); err != nil {
+		return err
+	}
+	// Reading to the end makes gzip check its checksum; tar fills blocks up.
+	n, err := io.Copy(io.Discard, io.LimitReader(z, maxPadding+1))
+	if err == nil && n > maxPadding {
+		err = fmt.Errorf("more than %d bytes follow the archive", maxPadding)
+	}
+	return err
 }
+
+const maxPadding = 1 << 20
 
 func (u *unpacker) tar(r *tar.Reader) error {
 	for {
@@ -109,7 +119,11 @@ func (u *unpacker) tar(r *tar.Reader) error {
 		case err == nil && h.Typeflag == tar.TypeXGlobalHeader:
 			continue
 		}
-		if err := u.entry(h.Name, h.FileInfo().Mode(), func() (io.ReadCloser, error) { return io.NopCloser(r), nil }); err != nil {
+		mode := h.FileInfo().Mode()
+		if h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeDir {
+			mode |= fs.ModeIrregular // a hard link looks like a file
+		}
+		if err := u.entry(h.Name, mode, func() (io.ReadCloser, error) { return io.NopCloser(r), nil }); err != nil {
 			return err
 		}
 	}
