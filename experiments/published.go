@@ -41,7 +41,7 @@ func weightsOf(cfg *config.Config) ([][]string, error) {
 	networks := cfg.Runs.Count * cfg.Runs.Ensemble
 	if networks > 1 && !own && !published {
 		if !isFolder(path) {
-			return nil, fmt.Errorf("%s is not a folder, and runs.count and runs.ensemble ask for %d networks: want both to be 1, or a folder with Run1, Run2, ...", path, networks)
+			return nil, fmt.Errorf("%s is not a folder, and runs.count and runs.ensemble ask for %d networks: want both to be 1, or the folder that Run1 is in", path, networks)
 		}
 		return nil, fmt.Errorf("%s holds no folder Run1: want Run1/%s and so on", path, publishedFile(cfg.Model.RunName(), cfg.Seed, cfg.Train.Epochs))
 	}
@@ -52,6 +52,9 @@ func weightsOf(cfg *config.Config) ([][]string, error) {
 			paths[r][m] = path
 			if own {
 				paths[r][m] = string(Folder(path).member(r, m, cfg.Runs.Count, cfg.Runs.Ensemble))
+				if _, err := weightsFile(paths[r][m]); err != nil {
+					return nil, err
+				}
 			}
 		}
 		if published {

@@ -102,6 +102,17 @@ func TestEvaluateEnsembles(t *testing.T) {
 		}
 	}
 
+	// Run folders are as good as files.
+	ensemble := []string{"--runs", "1", "--ensemble", "2", "--model-type", "ensemble", "-q"}
+	files, _ := p.must(t, evaluateArgs(append(ensemble, "--load-path", "models", "--out", "one")...)...)
+	folder, _ := p.must(t, evaluateArgs(append(ensemble, "--load-path", "trained/Run1", "--out", "two")...)...)
+	if folder != files || !strings.Contains(files, "Ensemble PE") {
+		t.Errorf("the run folder gives\n%s\nthe files\n%s", folder, files)
+	}
+	if entries, err := filepath.Glob(p.path("res_*.json")); err != nil || len(entries) != 3 {
+		t.Errorf("with --out the current folder holds %q, %v", entries, err)
+	}
+
 	// Without networks and data sets, in a moment.
 	for _, dir := range []string{"models", "trained"} {
 		if err := os.RemoveAll(p.path(dir)); err != nil {

@@ -134,6 +134,22 @@ func TestOpenDirtyMNIST(t *testing.T) {
 }
 
 // No image is on both sides of the split, whatever its number of labels.
+// The published scripts name a folder that holds Ambiguous-MNIST alone.
+func TestDirtyMNISTFindsMNISTElsewhere(t *testing.T) {
+	root, own := t.TempDir(), t.TempDir()
+	writeMNIST(t, root+"/mnist", 3, true)
+	writeAmbiguous(t, own, 6, 4)
+	t.Setenv(RootVariable, root)
+	s, err := Open("dirty-mnist", Options{Train: true, Root: own})
+	if err != nil || s.Len() != 3+12 {
+		t.Errorf("%v, %v", s, err)
+	}
+	t.Setenv(RootVariable, own)
+	if _, err := Open("dirty-mnist", Options{Train: true, Root: own}); err == nil || !strings.Contains(err.Error(), "mnist is a part of dirty-mnist") || !strings.Contains(err.Error(), own) {
+		t.Errorf("error is %v", err)
+	}
+}
+
 func TestSplitKeepsImagesTogether(t *testing.T) {
 	s := syntheticSet(100, Shape{1, 28, 28})
 	for i := range 100 {
