@@ -12,7 +12,7 @@ import (
 )
 
 func layersResult(percents ...float64) *LayersResult {
-	r := &LayersResult{Network: "lenet", Batch: 4, MNIST: true, CPU: "a CPU", ISA: kernels.CurrentLevel().String(), Threads: kernels.Threads(), PeakGFLOPS: 100}
+	r := &LayersResult{Network: "lenet", DType: "fp32", Batch: 4, MNIST: true, CPU: "a CPU", ISA: kernels.CurrentLevel().String(), Threads: kernels.Threads(), PeakGFLOPS: 100}
 	rows := []LayerRow{
 		{Shape: "1x28x28-6-k5s1p0", Direction: trace.Forward}, {Shape: "1x28x28-6-k5s1p0", Direction: trace.BackwardWeights},
 		{Shape: "6x12x12-16-k5s1p0", Direction: trace.Forward}, {Shape: "6x12x12-16-k5s1p0", Direction: trace.BackwardData},

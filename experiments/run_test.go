@@ -243,8 +243,8 @@ func TestConfigOfRunRunsAgain(t *testing.T) {
 	}
 	mustRun(t, again, Options{Folder: second})
 	sameOutcome(t, second, first)
-	if cfg.ISA != "auto" || again.ISA == "auto" {
-		t.Errorf("isa was %q and is recorded as %q, want auto and a level", cfg.ISA, again.ISA)
+	if cfg.ISA != "auto" || again.ISA == "auto" || cfg.Precision != "auto" || again.Precision == "auto" {
+		t.Errorf("isa and precision were %q, %q and are recorded as %q, %q, want auto and what was used", cfg.ISA, cfg.Precision, again.ISA, again.Precision)
 	}
 }
 

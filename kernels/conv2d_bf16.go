@@ -10,6 +10,10 @@ package kernels
 // which makes it much faster than float32. Elsewhere it is somewhat slower.
 func MultipliesBF16() bool { return CurrentLevel().String() == "amx" }
 
+// MultipliesBF16 tells whether such units compute a convolution of this shape in
+// direction d; else its operands are widened to float32.
+func (s Conv2dShape) MultipliesBF16(d ConvDirection) bool { return MultipliesBF16() }
+
 // BF16Weights are the weights of a convolution, rounded and packed for one direction
 // at the level and algorithm current then.
 type BF16Weights struct {
