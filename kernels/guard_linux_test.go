@@ -12,10 +12,11 @@ import (
 
 // fenced returns a copy of s between two pages that may not be touched: at the
 // end of its memory, or at the start.
-func fenced[T float](t *testing.T, s []T, atEnd bool) []T {
+func fenced[T float | uint16](t *testing.T, s []T, atEnd bool) []T {
 	t.Helper()
 	page := syscall.Getpagesize()
-	bytes := len(s) * elemSize[T]()
+	var zero T
+	bytes := len(s) * int(unsafe.Sizeof(zero))
 	inner := max(ceilDiv(bytes, page), 1) * page
 	memory, err := syscall.Mmap(-1, 0, inner+2*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
