@@ -160,7 +160,7 @@ func TestDisturbed(t *testing.T) {
 func TestLayersText(t *testing.T) {
 	r := layersResult(50, 40, 30, 20, 10)
 	r.ISA, r.Threads = "avx2", 1
-	want := `convolutions of lenet, input 1x28x28, batch 4, avx2, 1 thread, FMA peak 100.0 GFLOP/s (a CPU)
+	want := `convolutions of lenet fp32, input 1x28x28, batch 4, avx2, 1 thread, FMA peak 100.0 GFLOP/s (a CPU)
 
 shape              direction         count     ms  GFLOP/s  % peak  kernel
 1x28x28-6-k5s1p0   forward               2  1.000     50.0    50.0  direct
