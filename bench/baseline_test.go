@@ -61,7 +61,7 @@ func TestRecordedBaselines(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		_, cases, err := LayersOptions{Network: r.Network, Batch: r.Batch, Seconds: 1, MNIST: r.MNIST, Mod: r.Mod}.resolve()
+		_, cases, err := LayersOptions{Network: r.Network, Batch: r.Batch, Seconds: 1, MNIST: r.MNIST, Mod: r.Mod, DType: r.DType}.resolve()
 		if err == nil {
 			err = r.fits(r, cases)
 		}

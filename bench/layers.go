@@ -21,7 +21,7 @@ type LayersOptions struct {
 	Seconds float64 // for each shape and direction
 	MNIST   bool    // 1x28x28 input; always for lenet
 	Mod     bool
-	DType   string // of activations: "fp32" or "bf16"
+	DType   string // of activations: "fp32", also where empty, or "bf16"
 }
 
 // LayersResult is a measurement of the convolutions of a network. It is also
@@ -105,6 +105,7 @@ func (o LayersOptions) resolve() (LayersOptions, []Conv2dCase, error) {
 	if o.Batch == 0 {
 		o.Batch = NetworkBatch(o.Network)
 	}
+	o.DType = cmp.Or(o.DType, "fp32")
 	if err := checkSeconds(o.Seconds); err != nil {
 		return o, nil, err
 	}
