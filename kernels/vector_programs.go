@@ -364,6 +364,7 @@ var (
 var vectorKernels = [...]*vectorKernel{&vecAdd, &vecMul, &vecAxpy, &vecScale, &vecFill, &vecAddBias, &vecSumRows, &vecSumSquaresRows, &vecDeviations, &vecDotRows, &vecMaxRow, &vecSumExp, &vecExpSum, &vecScaleRow, &vecShiftRow, &vecDotRow, &vecSumRow, &vecSoftmaxGradient, &vecSoftmaxGradientAccumulate, &vecLogSoftmaxGradient, &vecLogSoftmaxGradientAccumulate, &vecLogSumExpGradient, &vecLogSumExpGradientAccumulate, &vecCrossEntropyGradient, &vecCrossEntropyGradientAccumulate, &vecMaxPoolFirst, &vecMaxPoolNext, &vecMaxPoolGradient, &vecMaxPoolGradientAccumulate, &vecSumWindowFirst, &vecSumWindowNext, &vecDropout, &vecDropoutAccumulate, &vecSGDFirst, &vecSGD, &vecSGDNesterovFirst, &vecSGDNesterov, &vecSGDPlain, &vecAdam, &vecWinogradInput, &vecWinogradOutput, &vecWinogradOutputAccumulate, &vecWinogradFilter, &vecWinogradGradient, &vecWinogradFilterGradient, &vecActivationNone, &vecActivationNoneGradient, &vecActivationNoneGradientAccumulate, &vecBatchNormReduceNone, &vecBatchNormNone, &vecBatchNormNoneResidual, &vecBatchNormGradientNone, &vecBatchNormGradientNoneResidual, &vecBatchNormGradientNoneAddResidual, &vecBatchNormGradientNoneAccumulate, &vecBatchNormGradientNoneAccumulateResidual, &vecBatchNormGradientNoneAccumulateAddResidual, &vecBatchNormGradientNoneEval, &vecBatchNormGradientNoneEvalResidual, &vecBatchNormGradientNoneEvalAddResidual, &vecBatchNormGradientNoneEvalAccumulate, &vecBatchNormGradientNoneEvalAccumulateResidual, &vecBatchNormGradientNoneEvalAccumulateAddResidual, &vecActivationReLU, &vecActivationReLUGradient, &vecActivationReLUGradientAccumulate, &vecBatchNormReduceReLU, &vecBatchNormReLU, &vecBatchNormReLUResidual, &vecBatchNormGradientReLU, &vecBatchNormGradientReLUResidual, &vecBatchNormGradientReLUAddResidual, &vecBatchNormGradientReLUAccumulate, &vecBatchNormGradientReLUAccumulateResidual, &vecBatchNormGradientReLUAccumulateAddResidual, &vecBatchNormGradientReLUEval, &vecBatchNormGradientReLUEvalResidual, &vecBatchNormGradientReLUEvalAddResidual, &vecBatchNormGradientReLUEvalAccumulate, &vecBatchNormGradientReLUEvalAccumulateResidual, &vecBatchNormGradientReLUEvalAccumulateAddResidual, &vecActivationLeakyReLU, &vecActivationLeakyReLUGradient, &vecActivationLeakyReLUGradientAccumulate, &vecBatchNormReduceLeakyReLU, &vecBatchNormLeakyReLU, &vecBatchNormLeakyReLUResidual, &vecBatchNormGradientLeakyReLU, &vecBatchNormGradientLeakyReLUResidual, &vecBatchNormGradientLeakyReLUAddResidual, &vecBatchNormGradientLeakyReLUAccumulate, &vecBatchNormGradientLeakyReLUAccumulateResidual, &vecBatchNormGradientLeakyReLUAccumulateAddResidual, &vecBatchNormGradientLeakyReLUEval, &vecBatchNormGradientLeakyReLUEvalResidual, &vecBatchNormGradientLeakyReLUEvalAddResidual, &vecBatchNormGradientLeakyReLUEvalAccumulate, &vecBatchNormGradientLeakyReLUEvalAccumulateResidual, &vecBatchNormGradientLeakyReLUEvalAccumulateAddResidual, &vecActivationELU, &vecActivationELUGradient, &vecActivationELUGradientAccumulate, &vecBatchNormReduceELU, &vecBatchNormELU, &vecBatchNormELUResidual, &vecBatchNormGradientELU, &vecBatchNormGradientELUResidual, &vecBatchNormGradientELUAddResidual, &vecBatchNormGradientELUAccumulate, &vecBatchNormGradientELUAccumulateResidual, &vecBatchNormGradientELUAccumulateAddResidual, &vecBatchNormGradientELUEval, &vecBatchNormGradientELUEvalResidual, &vecBatchNormGradientELUEvalAddResidual, &vecBatchNormGradientELUEvalAccumulate, &vecBatchNormGradientELUEvalAccumulateResidual, &vecBatchNormGradientELUEvalAccumulateAddResidual}
 
 //go:norace
+//go:nocheckptr
 func portableAdd(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
@@ -379,6 +380,7 @@ func portableAdd(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableMul(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
@@ -394,6 +396,7 @@ func portableMul(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableAxpy(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	for row := range args.rows {
@@ -409,6 +412,7 @@ func portableAxpy(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableScale(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	for row := range args.rows {
@@ -423,6 +427,7 @@ func portableScale(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableFill(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	for row := range args.rows {
@@ -434,6 +439,7 @@ func portableFill(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableAddBias(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -448,6 +454,7 @@ func portableAddBias(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSumRows(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -462,6 +469,7 @@ func portableSumRows(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSumSquaresRows(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -476,6 +484,7 @@ func portableSumSquaresRows(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableDeviations(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -497,6 +506,7 @@ func portableDeviations(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableDotRows(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
@@ -513,6 +523,7 @@ func portableDotRows(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableMaxRow(args *vectorArgs) {
 	s0 := args.scalars[0] // minusInf
 	for row := range args.rows {
@@ -528,6 +539,7 @@ func portableMaxRow(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSumExp(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -577,6 +589,7 @@ func portableSumExp(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableExpSum(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -628,6 +641,7 @@ func portableExpSum(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableScaleRow(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -643,6 +657,7 @@ func portableScaleRow(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableShiftRow(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -661,6 +676,7 @@ func portableShiftRow(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableDotRow(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -679,6 +695,7 @@ func portableDotRow(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSumRow(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -694,6 +711,7 @@ func portableSumRow(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSoftmaxGradient(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -712,6 +730,7 @@ func portableSoftmaxGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSoftmaxGradientAccumulate(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -732,6 +751,7 @@ func portableSoftmaxGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableLogSoftmaxGradient(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -782,6 +802,7 @@ func portableLogSoftmaxGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableLogSoftmaxGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -834,6 +855,7 @@ func portableLogSoftmaxGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableLogSumExpGradient(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -884,6 +906,7 @@ func portableLogSumExpGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableLogSumExpGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -936,6 +959,7 @@ func portableLogSumExpGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableCrossEntropyGradient(args *vectorArgs) {
 	s0 := args.scalars[0]   // scale
 	s1 := args.scalars[1]   // expHigh
@@ -982,6 +1006,7 @@ func portableCrossEntropyGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableCrossEntropyGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0]   // scale
 	s1 := args.scalars[1]   // expHigh
@@ -1030,6 +1055,7 @@ func portableCrossEntropyGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableMaxPoolFirst(args *vectorArgs) {
 	s0 := args.scalars[0] // minusInf
 	s1 := args.scalars[1] // zero
@@ -1062,6 +1088,7 @@ func portableMaxPoolFirst(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableMaxPoolNext(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -1086,6 +1113,7 @@ func portableMaxPoolNext(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableMaxPoolGradient(args *vectorArgs) {
 	s0 := args.scalars[0] // position
 	s1 := args.scalars[1] // zero
@@ -1104,6 +1132,7 @@ func portableMaxPoolGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableMaxPoolGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // position
 	s1 := args.scalars[1] // zero
@@ -1124,6 +1153,7 @@ func portableMaxPoolGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSumWindowFirst(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	s1 := args.scalars[1] // zero
@@ -1143,6 +1173,7 @@ func portableSumWindowFirst(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSumWindowNext(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	for row := range args.rows {
@@ -1158,6 +1189,7 @@ func portableSumWindowNext(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableDropout(args *vectorArgs) {
 	s0 := args.scalars[0] // key0
 	s1 := args.scalars[1] // key1
@@ -1200,6 +1232,7 @@ func portableDropout(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableDropoutAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // key0
 	s1 := args.scalars[1] // key1
@@ -1244,6 +1277,7 @@ func portableDropoutAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSGDFirst(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // minusLR
@@ -1263,6 +1297,7 @@ func portableSGDFirst(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSGD(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // momentum
@@ -1285,6 +1320,7 @@ func portableSGD(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSGDNesterovFirst(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // momentum
@@ -1306,6 +1342,7 @@ func portableSGDNesterovFirst(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSGDNesterov(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // momentum
@@ -1329,6 +1366,7 @@ func portableSGDNesterov(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSGDPlain(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // minusLR
@@ -1346,6 +1384,7 @@ func portableSGDPlain(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableAdam(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // oneMinusBeta1
@@ -1383,6 +1422,7 @@ func portableAdam(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableWinogradInput(args *vectorArgs) {
 	s0 := args.scalars[0] // c
 	s1 := args.scalars[1] // minusS
@@ -1435,6 +1475,7 @@ func portableWinogradInput(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableWinogradOutput(args *vectorArgs) {
 	s0 := args.scalars[0] // q
 	s1 := args.scalars[1] // p
@@ -1481,6 +1522,7 @@ func portableWinogradOutput(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableWinogradOutputAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // q
 	s1 := args.scalars[1] // p
@@ -1535,6 +1577,7 @@ func portableWinogradOutputAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableWinogradFilter(args *vectorArgs) {
 	s0 := args.scalars[0] // g0
 	s1 := args.scalars[1] // g2P
@@ -1579,6 +1622,7 @@ func portableWinogradFilter(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableWinogradGradient(args *vectorArgs) {
 	s0 := args.scalars[0] // p2
 	s1 := args.scalars[1] // p3
@@ -1623,6 +1667,7 @@ func portableWinogradGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableWinogradFilterGradient(args *vectorArgs) {
 	s0 := args.scalars[0] // g0Q
 	s1 := args.scalars[1] // g0P
@@ -1667,6 +1712,7 @@ func portableWinogradFilterGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationNone(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -1679,6 +1725,7 @@ func portableActivationNone(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationNoneGradient(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1691,6 +1738,7 @@ func portableActivationNoneGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationNoneGradientAccumulate(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1705,6 +1753,7 @@ func portableActivationNoneGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReduceNone(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1728,6 +1777,7 @@ func portableBatchNormReduceNone(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormNone(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -1745,6 +1795,7 @@ func portableBatchNormNone(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormNoneResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -1765,6 +1816,7 @@ func portableBatchNormNoneResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNone(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1787,6 +1839,7 @@ func portableBatchNormGradientNone(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1811,6 +1864,7 @@ func portableBatchNormGradientNoneResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneAddResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1837,6 +1891,7 @@ func portableBatchNormGradientNoneAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneAccumulate(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1861,6 +1916,7 @@ func portableBatchNormGradientNoneAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneAccumulateResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1887,6 +1943,7 @@ func portableBatchNormGradientNoneAccumulateResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneAccumulateAddResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1915,6 +1972,7 @@ func portableBatchNormGradientNoneAccumulateAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEval(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1930,6 +1988,7 @@ func portableBatchNormGradientNoneEval(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEvalResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1947,6 +2006,7 @@ func portableBatchNormGradientNoneEvalResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEvalAddResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1966,6 +2026,7 @@ func portableBatchNormGradientNoneEvalAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEvalAccumulate(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1983,6 +2044,7 @@ func portableBatchNormGradientNoneEvalAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEvalAccumulateResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -2002,6 +2064,7 @@ func portableBatchNormGradientNoneEvalAccumulateResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEvalAccumulateAddResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -2023,6 +2086,7 @@ func portableBatchNormGradientNoneEvalAccumulateAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2037,6 +2101,7 @@ func portableActivationReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationReLUGradient(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2054,6 +2119,7 @@ func portableActivationReLUGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationReLUGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2073,6 +2139,7 @@ func portableActivationReLUGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReduceReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2101,6 +2168,7 @@ func portableBatchNormReduceReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2120,6 +2188,7 @@ func portableBatchNormReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReLUResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2142,6 +2211,7 @@ func portableBatchNormReLUResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2169,6 +2239,7 @@ func portableBatchNormGradientReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2198,6 +2269,7 @@ func portableBatchNormGradientReLUResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2229,6 +2301,7 @@ func portableBatchNormGradientReLUAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2258,6 +2331,7 @@ func portableBatchNormGradientReLUAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2289,6 +2363,7 @@ func portableBatchNormGradientReLUAccumulateResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2322,6 +2397,7 @@ func portableBatchNormGradientReLUAccumulateAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEval(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2342,6 +2418,7 @@ func portableBatchNormGradientReLUEval(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEvalResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2364,6 +2441,7 @@ func portableBatchNormGradientReLUEvalResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEvalAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2388,6 +2466,7 @@ func portableBatchNormGradientReLUEvalAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEvalAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2410,6 +2489,7 @@ func portableBatchNormGradientReLUEvalAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEvalAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2434,6 +2514,7 @@ func portableBatchNormGradientReLUEvalAccumulateResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEvalAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2460,6 +2541,7 @@ func portableBatchNormGradientReLUEvalAccumulateAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationLeakyReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // slope
 	for row := range args.rows {
@@ -2475,6 +2557,7 @@ func portableActivationLeakyReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationLeakyReLUGradient(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2494,6 +2577,7 @@ func portableActivationLeakyReLUGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationLeakyReLUGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2515,6 +2599,7 @@ func portableActivationLeakyReLUGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReduceLeakyReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2545,6 +2630,7 @@ func portableBatchNormReduceLeakyReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormLeakyReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // slope
 	for row := range args.rows {
@@ -2565,6 +2651,7 @@ func portableBatchNormLeakyReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormLeakyReLUResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // slope
 	for row := range args.rows {
@@ -2588,6 +2675,7 @@ func portableBatchNormLeakyReLUResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2617,6 +2705,7 @@ func portableBatchNormGradientLeakyReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2648,6 +2737,7 @@ func portableBatchNormGradientLeakyReLUResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2681,6 +2771,7 @@ func portableBatchNormGradientLeakyReLUAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2712,6 +2803,7 @@ func portableBatchNormGradientLeakyReLUAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2745,6 +2837,7 @@ func portableBatchNormGradientLeakyReLUAccumulateResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2780,6 +2873,7 @@ func portableBatchNormGradientLeakyReLUAccumulateAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEval(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2802,6 +2896,7 @@ func portableBatchNormGradientLeakyReLUEval(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEvalResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2826,6 +2921,7 @@ func portableBatchNormGradientLeakyReLUEvalResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEvalAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2852,6 +2948,7 @@ func portableBatchNormGradientLeakyReLUEvalAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEvalAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2876,6 +2973,7 @@ func portableBatchNormGradientLeakyReLUEvalAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEvalAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2902,6 +3000,7 @@ func portableBatchNormGradientLeakyReLUEvalAccumulateResidual(args *vectorArgs) 
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEvalAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2930,6 +3029,7 @@ func portableBatchNormGradientLeakyReLUEvalAccumulateAddResidual(args *vectorArg
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationELU(args *vectorArgs) {
 	s0 := args.scalars[0]   // zero
 	s1 := args.scalars[1]   // expHigh
@@ -2976,6 +3076,7 @@ func portableActivationELU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationELUGradient(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2994,6 +3095,7 @@ func portableActivationELUGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationELUGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3014,6 +3116,7 @@ func portableActivationELUGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReduceELU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3043,6 +3146,7 @@ func portableBatchNormReduceELU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormELU(args *vectorArgs) {
 	s0 := args.scalars[0]   // zero
 	s1 := args.scalars[1]   // expHigh
@@ -3094,6 +3198,7 @@ func portableBatchNormELU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormELUResidual(args *vectorArgs) {
 	s0 := args.scalars[0]   // zero
 	s1 := args.scalars[1]   // expHigh
@@ -3148,6 +3253,7 @@ func portableBatchNormELUResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3176,6 +3282,7 @@ func portableBatchNormGradientELU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3206,6 +3313,7 @@ func portableBatchNormGradientELUResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3238,6 +3346,7 @@ func portableBatchNormGradientELUAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3268,6 +3377,7 @@ func portableBatchNormGradientELUAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3300,6 +3410,7 @@ func portableBatchNormGradientELUAccumulateResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3334,6 +3445,7 @@ func portableBatchNormGradientELUAccumulateAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEval(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3355,6 +3467,7 @@ func portableBatchNormGradientELUEval(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEvalResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3378,6 +3491,7 @@ func portableBatchNormGradientELUEvalResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEvalAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3403,6 +3517,7 @@ func portableBatchNormGradientELUEvalAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEvalAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3426,6 +3541,7 @@ func portableBatchNormGradientELUEvalAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEvalAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3451,6 +3567,7 @@ func portableBatchNormGradientELUEvalAccumulateResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEvalAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
