@@ -51,7 +51,7 @@ func newTrainStep(network nn.Network, images *tensor.Tensor, labels []int) (step
 		}
 		tape.Backward(autograd.CrossEntropy(ctx, logits, labels))
 		optim.TraceStep(r, optimizer, 0.01)
-		nn.ZeroGrad(network)
+		optimizer.ZeroGrad()
 		return nil
 	}, nil
 }
