@@ -154,31 +154,48 @@ func (t TemporaryWeights) Free() {
 // packDirect copies weights into panels of nr columns,
 // [panel][kh][kw][depth][nr], the last one filled up with zeros.
 func packDirect(dst, w []float32, s Conv2dShape, d ConvDirection) {
-	nr, taps := brgemmOf[float32]().nr, s.KH*s.KW
+	nr := brgemmOf[float32]().nr
 	depth, width := d.depthWidth(s)
-	const block = 16 // of the depth: what a task turns stays in the first-level cache
-	panels := ceilDiv(width, nr)
-	blocks := ceilDiv(depth, block)
-	Parallel(panels*blocks, func(task int) {
-		p := task / blocks
-		panel := dst[p*taps*depth*nr : (p+1)*taps*depth*nr]
-		rows, cols := blockSpan(block, depth, task%blocks), min(nr, width-p*nr)
-		turned := takeScratch[float32](block * taps * nr)
-		defer turned.drop()
-		if d == ConvForward {
-			// [cols][rows*taps] of w, turned, is [rows][taps][cols].
-			transpose(turned.data, nr, w[(p*nr*s.C+rows.from)*taps:], s.C*taps, cols, rows.len()*taps)
-		} else {
-			// [cols][taps] of w for each row, turned, is [taps][cols].
-			for i := range rows.len() {
-				transpose(turned.data[i*taps*nr:], nr, w[((rows.from+i)*s.C+p*nr)*taps:], taps, cols, taps)
-			}
+	packDirectLoop.parallel(ceilDiv(width, nr)*ceilDiv(depth, packDepth), packing{dst, w, s, d, nr})
+}
+
+// packDepth is how much of the depth a task packs: what it turns stays in the
+// first-level cache.
+const packDepth = 16
+
+// packing is a call of packDirect.
+type packing struct {
+	dst, w []float32
+	s      Conv2dShape
+	d      ConvDirection
+	nr     int
+}
+
+var packDirectLoop = newLoop((*packing).part)
+
+// part packs packDepth of the depth of one panel.
+func (p *packing) part(task int) {
+	s, w, nr, taps := &p.s, p.w, p.nr, p.s.KH*p.s.KW
+	depth, width := p.d.depthWidth(*s)
+	blocks := ceilDiv(depth, packDepth)
+	j := task / blocks
+	panel := p.dst[j*taps*depth*nr : (j+1)*taps*depth*nr]
+	rows, cols := blockSpan(packDepth, depth, task%blocks), min(nr, width-j*nr)
+	turned := takeScratch[float32](packDepth * taps * nr)
+	defer turned.drop()
+	if p.d == ConvForward {
+		// [cols][rows*taps] of w, turned, is [rows][taps][cols].
+		transpose(turned.data, nr, w[(j*nr*s.C+rows.from)*taps:], s.C*taps, cols, rows.len()*taps)
+	} else {
+		// [cols][taps] of w for each row, turned, is [taps][cols].
+		for i := range rows.len() {
+			transpose(turned.data[i*taps*nr:], nr, w[((rows.from+i)*s.C+j*nr)*taps:], taps, cols, taps)
 		}
-		for k := range rows.len() {
-			for t := range taps {
-				row := panel[(t*depth+rows.from+k)*nr : (t*depth+rows.from+k+1)*nr]
-				clear(row[copy(row, turned.data[(k*taps+t)*nr:(k*taps+t)*nr+cols]):])
-			}
+	}
+	for k := range rows.len() {
+		for t := range taps {
+			row := panel[(t*depth+rows.from+k)*nr : (t*depth+rows.from+k+1)*nr]
+			clear(row[copy(row, turned.data[(k*taps+t)*nr:(k*taps+t)*nr+cols]):])
 		}
-	})
+	}
 }

@@ -25,30 +25,43 @@ const winogradStrip = 512
 // nr, [panel][kh][kw][depth][nr], into [point][panel][depth][nr].
 func winogradPanels(dst, direct []float32, depth, panels, nr int, d ConvDirection) {
 	length := depth * nr // of a tap of a panel
-	strips := ceilDiv(length, winogradStrip)
-	tap := func(i int) int {
-		if d == ConvBackwardData {
-			return 2 - i // the taps turned round
-		}
-		return i
+	winogradPanelsLoop.parallel(panels*ceilDiv(length, winogradStrip), winogradFilters{dst, direct, length, panels, d})
+}
+
+// winogradFilters is a call of winogradPanels.
+type winogradFilters struct {
+	dst, direct    []float32
+	length, panels int
+	d              ConvDirection
+}
+
+var winogradPanelsLoop = newLoop((*winogradFilters).strip)
+
+func (f *winogradFilters) tap(i int) int {
+	if f.d == ConvBackwardData {
+		return 2 - i // the taps turned round
 	}
-	Parallel(panels*strips, func(task int) {
-		panel, strip := task/strips, blockSpan(winogradStrip, length, task%strips)
-		half := takeScratch[float32](winogradIn * 3 * winogradStrip) // [point][kw]
-		defer half.drop()
-		var in [4]vectorStream
-		for i := range 3 {
-			in[i] = vectorStream{data: direct[(panel*9+tap(i)*3)*length+strip.from:], stride: length}
-		}
-		in[3] = vectorStream{data: half.data, stride: winogradStrip, step: 3 * winogradStrip}
-		vecWinogradFilter.call(3, strip.len(), 0, nil, in[:])
-		for i := range 3 {
-			in[i] = vectorStream{data: half.data[tap(i)*winogradStrip:], stride: 3 * winogradStrip}
-		}
-		point := panels * length
-		in[3] = vectorStream{data: dst[panel*length+strip.from:], stride: winogradIn * point, step: point}
-		vecWinogradFilter.call(winogradIn, strip.len(), 0, nil, in[:])
-	})
+	return i
+}
+
+// strip transforms a strip of a panel.
+func (f *winogradFilters) strip(task int) {
+	strips := ceilDiv(f.length, winogradStrip)
+	panel, strip := task/strips, blockSpan(winogradStrip, f.length, task%strips)
+	half := takeScratch[float32](winogradIn * 3 * winogradStrip) // [point][kw]
+	defer half.drop()
+	var in [4]vectorStream
+	for i := range 3 {
+		in[i] = vectorStream{data: f.direct[(panel*9+f.tap(i)*3)*f.length+strip.from:], stride: f.length}
+	}
+	in[3] = vectorStream{data: half.data, stride: winogradStrip, step: 3 * winogradStrip}
+	vecWinogradFilter.call(3, strip.len(), 0, nil, in[:])
+	for i := range 3 {
+		in[i] = vectorStream{data: half.data[f.tap(i)*winogradStrip:], stride: 3 * winogradStrip}
+	}
+	point := f.panels * f.length
+	in[3] = vectorStream{data: f.dst[panel*f.length+strip.from:], stride: winogradIn * point, step: point}
+	vecWinogradFilter.call(winogradIn, strip.len(), 0, nil, in[:])
 }
 
 // winogradTiles is how an image of height x width is cut into tiles.

@@ -43,9 +43,14 @@ func winogradProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirectio
 		w.tiles, chunks = w.count(), 1
 	}
 	parts = ceilDiv(s.N, w.images)
-	Parallel(parts*chunks, func(task int) {
-		w.chunk(blockSpan(w.tiles, w.count(), task%chunks), blockSpan(w.images, s.N, task/chunks))
-	})
+	winogradLoop.parallel(parts*chunks, w)
+}
+
+var winogradLoop = newLoop((*winogradConv).task)
+
+func (w *winogradConv) task(i int) {
+	chunks := ceilDiv(w.count(), w.tiles)
+	w.chunk(blockSpan(w.tiles, w.count(), i%chunks), blockSpan(w.images, w.n, i/chunks))
 }
 
 // winogradChunk is the work on some tiles of some images.
