@@ -12,7 +12,7 @@ import (
 
 func Example() {
 	network := must(models.Build("wide_resnet", models.Options{Depth: 10, Widen: 1, SN: true, Mod: true, Input: models.MNIST}))
-	// A trained network: checkpoint.ReadSafetensors and nn.LoadStateDict. Here its initial weights do.
+	// A trained network, PyTorch's too: checkpoint.Read and nn.LoadStateDict. Here its initial weights do.
 	predictor := must(nn.Freeze(network)) // immutable: share it between goroutines
 	dim := predictor.FeatureDim()
 

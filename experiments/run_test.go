@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/deepuncertainty/ddu/experiments/config"
+	"github.com/deepuncertainty/ddu/nn/checkpoint"
 	"github.com/deepuncertainty/ddu/uncertainty"
 )
 
@@ -141,7 +142,12 @@ func TestCheckpointIsEvaluated(t *testing.T) {
 	trained := Folder(t.TempDir())
 	want := mustRun(t, parse(t, tinyLeNet, root), Options{Folder: trained})
 	file := trained.path("checkpoint", "epoch-0003", modelFile)
-	for name, path := range map[string]string{"file": file, "checkpoint": filepath.Dir(file), "run folder": string(trained)} {
+	parallel := filepath.Join(t.TempDir(), "lenet_1_3.model")
+	prefix := checkpoint.Parallel
+	if _, err := Convert(string(trained), parallel, ConvertOptions{Prefix: &prefix}); err != nil {
+		t.Fatal(err)
+	}
+	for name, path := range map[string]string{"file": file, "checkpoint": filepath.Dir(file), "run folder": string(trained), "PyTorch's": parallel} {
 		t.Run(name, func(t *testing.T) {
 			f := Folder(t.TempDir())
 			got := mustRun(t, parse(t, tinyLeNet, root, "model.checkpoint="+path), Options{Folder: f})

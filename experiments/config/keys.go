@@ -73,7 +73,7 @@ var keys = []key{
 	{"model.mod", func(c *Config) any { return &c.Model.Mod }, rule{}, "", "Leaky ReLU everywhere and average-pool shortcuts (`lenet` ignores it)."},
 	{"model.act", func(c *Config) any { return &c.Model.Act }, oneOf("relu", "leaky_relu", "elu"), "`\"leaky_relu\"` with `mod` (but for `lenet`), else `\"relu\"`", "Activation."},
 	{"model.dropout", func(c *Config) any { return &c.Model.Dropout }, rangeRule("at least 0 and below 1", func(v float64) bool { return v >= 0 && v < 1 }), "0.3 for `wide_resnet`, else 0", "Dropout probability inside the blocks of `wide_resnet`; other networks ignore it."},
-	{"model.checkpoint", func(c *Config) any { return &c.Model.Checkpoint }, rule{}, "", "Weights of a trained network to evaluate; empty where one is trained."},
+	{"model.checkpoint", func(c *Config) any { return &c.Model.Checkpoint }, rule{}, "", "Weights of a trained network to evaluate, PyTorch's .model, .pt and .pth or safetensors; empty where one is trained."},
 
 	{"train.epochs", func(c *Config) any { return &c.Train.Epochs }, atLeast(1), "", "Passes over the training images."},
 	{"train.batch", func(c *Config) any { return &c.Train.Batch }, atLeast(1), "", "Images per step; the last, short batch is kept."},
