@@ -1,6 +1,8 @@
 package experiments
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -16,31 +18,47 @@ type sets struct {
 }
 
 // openSets reads all sets before anything is trained, so that a missing one is
-// not found out hours later.
+// not found out hours later. All that are missing are told at once.
 func openSets(cfg *config.Config) (*sets, error) {
-	open := func(key, name string, train bool) (*dataset.Set, error) {
-		s, err := dataset.Open(name, dataset.Options{Root: cfg.Data.Root, Train: train})
-		return s, cfg.At(key, err)
+	open := func(name string, train bool) (*dataset.Set, error) {
+		return dataset.Open(name, dataset.Options{Root: cfg.Data.Root, Train: train})
 	}
 	var s sets
-	var err error
-	if s.train, err = open("data.name", cfg.Data.Name, true); err != nil {
-		return nil, err
+	var err, testErr error
+	s.train, err = open(cfg.Data.Name, true)
+	if err == nil || isMissing(err) {
+		s.test, testErr = open(cfg.Data.Name, false)
+		err = bothMissing(cfg.Data.Name, err, testErr)
 	}
-	if s.test, err = open("data.name", cfg.Data.Name, false); err != nil {
-		return nil, err
-	}
+	problems := []error{cfg.At("data.name", err)}
 	for _, name := range cfg.Data.OOD {
-		ood, err := open("data.ood", name, false)
-		if err == nil {
-			err = cfg.At("data.ood", dataset.CheckShapes(s.test, ood))
-		}
-		if err != nil {
+		if err := errors.Join(problems...); err != nil && !isMissing(err) {
 			return nil, err
 		}
+		ood, err := open(name, false)
+		if err == nil && s.test != nil {
+			err = dataset.CheckShapes(s.test, ood)
+		}
+		problems = append(problems, cfg.At("data.ood", err))
 		s.ood = append(s.ood, ood)
 	}
-	return &s, nil
+	return &s, errors.Join(problems...)
+}
+
+func isMissing(err error) bool {
+	var missing *dataset.MissingError
+	return errors.As(err, &missing)
+}
+
+// bothMissing makes one error of those of the two parts of a set.
+func bothMissing(name string, train, test error) error {
+	var a, b *dataset.MissingError
+	if !errors.As(train, &a) || !errors.As(test, &b) {
+		return cmp.Or(train, test)
+	}
+	both := *a
+	both.Set, both.Files = name, slices.Concat(a.Files, b.Files)
+	return &both
 }
 
 // part is some images of a set, in order.
