@@ -29,6 +29,10 @@ func convProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection, a
 	case len(c) == 0:
 	case s.Algorithm(d) == ConvWinograd:
 		winogradProduct(c, a, packed, bias, s, d, accumulate, e)
+	case d == ConvForward && s.planar():
+		p := newPlanes(s, a)
+		defer p.drop()
+		p.forward(c, packed, bias, e)
 	case d == ConvForward && s.unfolds():
 		newUnfolded(s, a).forward(c, packed, bias, e)
 	default:

@@ -27,6 +27,12 @@ func Conv2dBackwardWeights(dw, x, dy []float32, s Conv2dShape, accumulate bool) 
 		winogradBackwardWeights(dw, x, dy, s, accumulate)
 		return
 	}
+	if s.planar() && s.readableRows(brgemmOf[float32]()) {
+		p := newPlanes(s, x)
+		defer p.drop()
+		p.backwardWeights(dw, dy, accumulate)
+		return
+	}
 	if s.unfolds() {
 		newUnfolded(s, x).backwardWeights(dw, dy, accumulate)
 		return
