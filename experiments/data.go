@@ -20,24 +20,44 @@ type sets struct {
 // openSets reads all sets before anything is trained, so that a missing one is
 // not found out hours later. All that are missing are told at once.
 func openSets(cfg *config.Config) (*sets, error) {
-	open := func(name string, train bool) (*dataset.Set, error) {
-		return dataset.Open(name, dataset.Options{Root: cfg.Data.Root, Train: train})
+	open := func(name string, o dataset.Options) (*dataset.Set, error) {
+		o.Root = cfg.Data.Root
+		return dataset.Open(name, o)
+	}
+	shape, err := folderShape(cfg.Data.Shape)
+	if err != nil {
+		return nil, cfg.At("data.shape", err)
 	}
 	var s sets
-	var err, testErr error
-	s.train, err = open(cfg.Data.Name, true)
+	s.train, err = open(cfg.Data.Name, dataset.Options{Train: true, Shape: shape})
 	if err == nil || isMissing(err) {
-		s.test, testErr = open(cfg.Data.Name, false)
+		var testErr error
+		s.test, testErr = open(cfg.Data.Name, dataset.Options{Shape: shape})
 		err = bothMissing(cfg.Data.Name, err, testErr)
 	}
 	problems := []error{cfg.At("data.name", err)}
+	names := map[string]string{}
+	if s.test != nil {
+		names[s.test.Name] = cfg.Data.Name
+	}
 	for _, name := range cfg.Data.OOD {
 		if err := errors.Join(problems...); err != nil && !isMissing(err) {
 			return nil, err
 		}
-		ood, err := open(name, false)
+		o := dataset.Options{OOD: true}
+		if s.test != nil {
+			o.Shape = s.test.Shape
+		}
+		ood, err := open(name, o)
 		if err == nil && s.test != nil {
 			err = dataset.CheckShapes(s.test, ood)
+		}
+		if err == nil {
+			if other, taken := names[ood.Name]; taken {
+				err = fmt.Errorf("%s and %s would both be called %s in tables and file names: rename one", other, name, ood.Name)
+			} else {
+				names[ood.Name] = name
+			}
 		}
 		problems = append(problems, cfg.At("data.ood", err))
 		s.ood = append(s.ood, ood)
@@ -59,6 +79,17 @@ func bothMissing(name string, train, test error) error {
 	both := *a
 	both.Set, both.Files = name, slices.Concat(a.Files, b.Files)
 	return &both
+}
+
+// folderShape reads "3x32x32"; "" is the zero Shape.
+func folderShape(text string) (s dataset.Shape, err error) {
+	if text == "" {
+		return s, nil
+	}
+	if _, err := fmt.Sscanf(text, "%dx%dx%d", &s.C, &s.H, &s.W); err != nil {
+		return s, fmt.Errorf("found %q, want channels, height and width as in 3x32x32", text)
+	}
+	return s, nil
 }
 
 // part is some images of a set, in order.

@@ -54,7 +54,7 @@ func (m *member) run(ctx context.Context) (report.Member, error) {
 	if err := os.MkdirAll(string(m.folder), 0o755); err != nil {
 		return report.Member{}, err
 	}
-	trainIndices, validateIndices, err := dataset.Split(m.sets.train.Len(), m.seed)
+	trainIndices, validateIndices, err := m.sets.train.Split(m.seed)
 	if err != nil {
 		return report.Member{}, m.cfg.At("seed", err)
 	}

@@ -21,6 +21,7 @@ import (
 type commands struct {
 	Run     runCommand     `cmd:"" help:"Train a network, fit its feature density and evaluate it, as a TOML file or preset says."`
 	Convert convertCommand `cmd:"" help:"Write the weights of a network in another format: PyTorch or safetensors."`
+	Data    dataCommands   `cmd:"" help:"List, verify and download data sets."`
 	Bench   benchCommands  `cmd:"" help:"Measure the speed of networks and their layers on this machine."`
 	Info    infoCommand    `cmd:"" help:"Show the CPU, its instruction sets and caches, and its measured FMA peak."`
 	Version versionCommand `cmd:"" help:"Print the version."`

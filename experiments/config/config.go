@@ -31,9 +31,10 @@ type Config struct {
 
 // Data says which images to learn and which to tell apart from them.
 type Data struct {
-	Name string   `toml:"name"` // as dataset.Open takes it, with hyphens
-	OOD  []string `toml:"ood"`
-	Root string   `toml:"root"` // "": $DDU_DATA or the user's cache folder
+	Name  string   `toml:"name"` // as dataset.Open takes it, with hyphens
+	OOD   []string `toml:"ood"`
+	Shape string   `toml:"shape"` // of a folder's images; "" is that of dataset.FolderShape
+	Root  string   `toml:"root"`  // "": $DDU_DATA or the user's cache folder
 }
 
 // Model describes the network.

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/deepuncertainty/ddu/experiments/dataset"
 )
 
 // Key describes one key of an experiment file.
@@ -60,8 +62,9 @@ var keys = []key{
 	{"isa", func(c *Config) any { return &c.ISA }, oneOf("auto", "portable", "neon", "avx2", "avx512", "amx"), "", "Highest instruction-set level to use; `auto` takes the best the CPU has."},
 	{"conv", func(c *Config) any { return &c.Conv }, oneOf("auto", "direct", "winograd"), "", "How 3x3 convolutions with stride 1 are computed; `auto` takes Winograd's algorithm where it is faster."},
 
-	{"data.name", func(c *Config) any { return &c.Data.Name }, datasetRule, "required", "Data set to learn, by the name `ddu` knows it under; `_` and `-` are equal."},
-	{"data.ood", func(c *Config) any { return &c.Data.OOD }, datasetsRule, "", "Data sets to tell apart from it, each against its test images."},
+	{"data.name", func(c *Config) any { return &c.Data.Name }, datasetRule, "required", "Data set to learn: a name of `ddu data list` (`_` and `-` are equal), `folder:PATH` (images, one folder per class) or `npz:PATH` (NumPy arrays)."},
+	{"data.ood", func(c *Config) any { return &c.Data.OOD }, datasetsRule, "", "Data sets to tell apart from it, each against its test images; folders are resized to its images."},
+	{"data.shape", func(c *Config) any { return &c.Data.Shape }, shapeRule, "`\"3x32x32\"` for `folder:PATH`", "Channels, height and width to which the images of a `folder:PATH` in `data.name` are resized."},
 	{"data.root", func(c *Config) any { return &c.Data.Root }, rule{}, "", "Folder of the data sets; empty takes `$DDU_DATA`, else `ddu/data` in the user's cache folder."},
 
 	{"model.name", func(c *Config) any { return &c.Model.Name }, oneOf(modelNames...), "required", "Network."},
@@ -101,16 +104,17 @@ var keys = []key{
 var (
 	seedRule      = rule{fmt.Sprintf("a whole number from 0 to %d", uint64(maxSeed)), func(v any) bool { return v.(uint64) <= maxSeed }}
 	precisionRule = oneOf("auto", "fp32", "bf16")
-	datasetRule   = rule{"a data set name of letters, digits and hyphens", func(v any) bool { return isName(v.(string)) }}
-	datasetsRule  = rule{"data set names of letters, digits and hyphens, each once", func(v any) bool {
+	datasetRule   = rule{"a data set name" + datasetForms, func(v any) bool { return isDataset(v.(string)) }}
+	datasetsRule  = rule{"data set names" + datasetForms + ", each once", func(v any) bool {
 		list := v.([]string)
 		for i, s := range list {
-			if !isName(s) || slices.Contains(list[:i], s) {
+			if !isDataset(s) || slices.Contains(list[:i], s) {
 				return false
 			}
 		}
 		return true
 	}}
+	shapeRule   = rule{`"3x32x32" or "1x28x28"`, func(v any) bool { return slices.Contains([]string{"", "3x32x32", "1x28x28"}, v.(string)) }}
 	positive    = rangeRule("above 0", func(v float64) bool { return v > 0 })
 	notNegative = rangeRule("at least 0", func(v float64) bool { return v >= 0 })
 	depthRule   = rule{"6n+4 with n of at least 1 (10, 16, 22, 28, ...)", func(v any) bool { return v.(int) >= 10 && (v.(int)-4)%6 == 0 }}
@@ -154,7 +158,12 @@ func rangeRule(want string, ok func(float64) bool) rule {
 	}}
 }
 
-func isName(s string) bool {
+const datasetForms = " of letters, digits and hyphens, folder:PATH or npz:PATH"
+
+func isDataset(s string) bool {
+	if dataset.IsPath(s) {
+		return true
+	}
 	ok := s != ""
 	for _, r := range s {
 		ok = ok && (r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-')
