@@ -35,8 +35,12 @@ func winogradProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirectio
 	parts := ceilDiv(s.N, most)
 	w.images = ceilDiv(s.N, parts)
 	w.tiles = min(max(most/w.images, 1), w.count())
+	if threads := Threads(); s.N < threads {
+		// Too few images to give each thread some: tiles are shared out.
+		w.tiles = min(w.tiles, max(ceilDiv(w.count(), threads), winogradRows/4))
+	}
 	chunks := ceilDiv(w.count(), w.tiles)
-	if threads := Threads(); parts*chunks < 4*threads && parts*chunks%threads != 0 {
+	if threads := Threads(); s.N >= threads && parts*chunks < 4*threads && parts*chunks%threads != 0 {
 		// Few chunks: as many for each thread.
 		parts = min(ceilDiv(parts*chunks, threads)*threads, s.N)
 		w.images = ceilDiv(s.N, parts)
