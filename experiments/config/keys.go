@@ -57,7 +57,7 @@ var keys = []key{
 	{"seed", func(c *Config) any { return &c.Seed }, seedRule, "", "Seed of the first network; the others of an ensemble and of repeated runs follow it one by one."},
 	{"precision", func(c *Config) any { return &c.Precision }, precisionRule, "", "Arithmetic of training and evaluation; `auto` takes `fp32`."},
 	{"threads", func(c *Config) any { return &c.Threads }, atLeast(0), "", "Threads to use; 0 takes all cores. Results do not depend on it."},
-	{"isa", func(c *Config) any { return &c.ISA }, oneOf("auto", "portable", "neon", "avx2", "avx512"), "", "Highest instruction-set level to use; `auto` takes the best the CPU has."},
+	{"isa", func(c *Config) any { return &c.ISA }, oneOf("auto", "portable", "neon", "avx2", "avx512", "amx"), "", "Highest instruction-set level to use; `auto` takes the best the CPU has."},
 	{"conv", func(c *Config) any { return &c.Conv }, oneOf("auto", "direct", "winograd"), "", "How 3x3 convolutions with stride 1 are computed; `auto` takes Winograd's algorithm where it is faster."},
 
 	{"data.name", func(c *Config) any { return &c.Data.Name }, datasetRule, "required", "Data set to learn, by the name `ddu` knows it under; `_` and `-` are equal."},
