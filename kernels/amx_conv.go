@@ -176,7 +176,7 @@ func newAMXEpilogue(bias []float32, residual []uint16, act Activation, width int
 	if bias == nil && residual == nil && act == ActNone {
 		return nil
 	}
-	e := &amxEpilogue{kernel: batchNormForward[act][index(residual != nil)], residual: residual, width: width, shift: takeScratch[float32](width)}
+	e := &amxEpilogue{kernel: batchNormRounded[act][index(residual != nil)], residual: residual, width: width, shift: takeScratch[float32](width)}
 	clear(e.shift.data[copy(e.shift.data, bias):])
 	return e
 }
@@ -201,20 +201,14 @@ func (e *amxEpilogue) chunk(y []uint16, strip []float32, chunk *amxChunk, col, c
 	}
 }
 
-// rows finishes rows of up to 32 columns: x, of which each row takes 32 numbers and
-// whose contents are lost, becomes y from element at on, rows step apart. col is the
-// first column.
+// rows finishes rows of up to 32 columns: x, of which each row takes 32 numbers,
+// becomes y from element at on, rows step apart. col is the first column.
 func (e *amxEpilogue) rows(y []uint16, at, step int, x []float32, rows, col, cols int) {
-	sums := matrix(x, amxPanel)
-	streams := [5]vectorStream{sums, sums, parameters(epilogueOnes[:]), parameters(e.shift.data[col:])}
+	streams := [5]vectorStream{matrix(y[at:], step), matrix(x, amxPanel), parameters(epilogueOnes[:]), parameters(e.shift.data[col:])}
 	used := streams[:4]
 	if e.residual != nil {
-		residual := takeScratch[float32](rows * amxPanel)
-		defer residual.drop()
-		expandRows(residual.data, amxPanel, e.residual[at:], step, rows, cols)
-		streams[4] = matrix(residual.data, amxPanel)
+		streams[4] = matrix(e.residual[at:], step)
 		used = streams[:5]
 	}
 	e.kernel.call(rows, cols, 0, nil, used)
-	roundRows(y[at:], step, x, amxPanel, rows, cols)
 }

@@ -24,21 +24,22 @@ func twinTiles(args *amxArgs, rowTiles, colTiles int, end amxEnd) {
 	if args.config[0] != 1 {
 		panic("the palette of the tile configuration is not 1")
 	}
-	strip := args.strip
-	for _, tile := range unsafe.Slice(args.list, args.tiles) {
+	for n, tile := range unsafe.Slice(args.list, args.tiles) {
+		strip := unsafe.Add(args.strip, n*args.stripTile)
 		for i := range rowTiles {
 			for j := range colTiles {
 				twinTile(args, tile, unsafe.Add(strip, (i*amxHalf*amxPanel+j*amxHalf)*4), i, j)
 			}
 		}
 		twinEnd(args, tile, strip, end)
-		strip = unsafe.Add(strip, args.stripTile)
 	}
 	args.tiles = 0
 }
 
 // twinTile computes hardware tile (i, j) as TDPBF16PS does: of each step, even and
 // odd terms are two sums, whose sum is added.
+//
+//go:norace
 func twinTile(args *amxArgs, tile amxTile, strip unsafe.Pointer, i, j int) {
 	size := func(t int) (rows, bytes int) {
 		return int(args.config[48+t]), int(binary.LittleEndian.Uint16(args.config[16+2*t:]))
@@ -55,19 +56,20 @@ func twinTile(args *amxArgs, tile amxTile, strip unsafe.Pointer, i, j int) {
 			if args.load == 0 {
 				*sum = 0
 			}
-			for _, tap := range unsafe.Slice((*brgemmTap)(unsafe.Add(unsafe.Pointer(args.taps), tile.taps)), tile.numTaps) {
-				a := unsafe.Add(args.a, tile.a+tap.a+(i*amxHalf+r)*args.aRow)
-				b := unsafe.Add(args.b, tap.b+(j*amxHalf+c)*4)
-				for range args.steps {
+			for n := range tile.numTaps {
+				tap := (*brgemmTap)(unsafe.Add(unsafe.Pointer(args.taps), tile.taps+n*tapBytes))
+				for step := range args.steps {
+					// From the start of the matrices, so that no pointer lies past their end.
+					a := tile.a + tap.a + (i*amxHalf+r)*args.aRow + step*args.aStep
+					b := tap.b + (j*amxHalf+c)*4 + step*args.bStep
 					var part [2]float32
 					for k := range bRows {
-						x, y := (*[2]uint16)(unsafe.Add(a, 4*k)), (*[2]uint16)(unsafe.Add(b, k*args.bRow))
+						x, y := (*[2]uint16)(unsafe.Add(args.a, a+4*k)), (*[2]uint16)(unsafe.Add(args.b, b+k*args.bRow))
 						for h := range part {
 							part[h] += amxExpand(x[h]) * amxExpand(y[h])
 						}
 					}
 					*sum += part[0] + part[1]
-					a, b = unsafe.Add(a, args.aStep), unsafe.Add(b, args.bStep)
 				}
 			}
 		}
