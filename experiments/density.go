@@ -6,8 +6,56 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/deepuncertainty/ddu/nn/checkpoint"
 	"github.com/deepuncertainty/ddu/uncertainty"
 )
+
+const densityFile = "density.safetensors"
+
+// saveDensity writes what uncertainty.NewDensity takes.
+func saveDensity(f Folder, d *uncertainty.Density) error {
+	classes, dim := d.Classes(), d.Dim()
+	entries := []checkpoint.Entry{
+		checkpoint.NewFloat64("means", d.Means().Float64s(), classes, dim),
+		checkpoint.NewFloat64("log_priors", d.LogPriors(), classes),
+	}
+	for c, factor := range d.Factors() {
+		entries = append(entries, checkpoint.NewFloat64(fmt.Sprintf("factors.%d", c), factor.Float64s(), dim, dim))
+	}
+	return checkpoint.WriteSafetensors(f.path(densityFile), &checkpoint.File{Entries: entries})
+}
+
+// loadDensity reads what saveDensity wrote.
+func loadDensity(f Folder) (*uncertainty.Density, error) {
+	file, err := checkpoint.ReadSafetensors(f.path(densityFile))
+	if err != nil {
+		return nil, err
+	}
+	matrix := func(name string) (m uncertainty.Matrix, err error) {
+		e, ok := file.Entry(name)
+		if !ok || len(e.Shape) != 2 {
+			return m, fmt.Errorf("%s: no matrix %s", f.path(densityFile), name)
+		}
+		values, err := e.Float64s()
+		return uncertainty.NewMatrix(e.Shape[0], e.Shape[1], values), err
+	}
+	means, err := matrix("means")
+	if err != nil {
+		return nil, err
+	}
+	priors, _ := file.Entry("log_priors")
+	logPriors, err := priors.Float64s()
+	if err != nil {
+		return nil, err
+	}
+	factors := make([]uncertainty.Matrix, len(logPriors))
+	for c := range factors {
+		if factors[c], err = matrix(fmt.Sprintf("factors.%d", c)); err != nil {
+			return nil, err
+		}
+	}
+	return uncertainty.NewDensity(means, factors, logPriors)
+}
 
 // remedies says what covariance = "auto" does about covariances that cannot be
 // inverted as they are.

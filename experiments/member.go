@@ -26,6 +26,7 @@ type member struct {
 	resume   bool
 	trace    func(*trace.Recorder) // nil: not this network
 	seed     uint64
+	weights  string // path of the trained network; "" when it is to be trained
 	name     string // for phases: "" when there is only one
 }
 
@@ -33,7 +34,7 @@ func newMember(cfg *config.Config, s *sets, o Options, run, number int) *member 
 	m := &member{
 		cfg: cfg, sets: s, observer: o.Observer, resume: o.Resume,
 		folder: o.Folder.member(run, number, cfg.Runs.Count, cfg.Runs.Ensemble),
-		seed:   cfg.Seed + uint64(run*cfg.Runs.Ensemble+number),
+		seed:   networkSeed(cfg, run, number),
 	}
 	if run == 0 && number == 0 {
 		m.trace = o.Trace
@@ -49,7 +50,7 @@ func (m *member) phase(format string, args ...any) {
 }
 
 // run trains the network, or takes its weights from model.checkpoint, and
-// returns its scores.
+// returns its scores; none without methods to evaluate.
 func (m *member) run(ctx context.Context) (report.Member, error) {
 	if err := os.MkdirAll(string(m.folder), 0o755); err != nil {
 		return report.Member{}, err
@@ -63,15 +64,18 @@ func (m *member) run(ctx context.Context) (report.Member, error) {
 	if err != nil {
 		return report.Member{}, err
 	}
-	if path := m.cfg.Model.Checkpoint; path != "" {
-		err = m.cfg.At("model.checkpoint", loadNetwork(network, path))
+	s := &scorer{member: m, network: network, train: train}
+	if m.weights == "" {
+		if err := m.train(ctx, network, train, validate); err != nil {
+			return report.Member{}, err
+		}
 	} else {
-		err = m.train(ctx, network, train, validate)
+		s.load = func() error { return m.cfg.At("model.checkpoint", loadNetwork(network, m.weights)) }
 	}
-	if err != nil {
-		return report.Member{}, err
+	if len(m.cfg.Eval.Methods) == 0 {
+		return report.Member{}, nil
 	}
-	return m.score(ctx, network, train, validate)
+	return s.score(ctx, validate)
 }
 
 // train trains the network and draws its curves.

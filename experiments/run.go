@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/deepuncertainty/ddu/autograd/trace"
@@ -22,6 +23,7 @@ import (
 type Options struct {
 	Folder   Folder
 	Resume   bool     // go on with the run in Folder instead of starting one
+	Replace  bool     // write over files that are in train.save_path already
 	Observer Observer // nil: nobody
 	// Trace is told once what a step of the first network to be trained spends
 	// its time on: the sixth step, or the last of a shorter epoch. nil: nobody.
@@ -32,12 +34,37 @@ type Options struct {
 type Summary struct {
 	Folder  Folder       `json:"folder"`
 	Dataset string       `json:"dataset"`
-	Rows    []report.Row `json:"rows"`
-	Results []string     `json:"results"` // files in Folder
+	Rows    []report.Row `json:"rows,omitempty"`
+	Results []string     `json:"results,omitempty"` // files in Folder
+	Models  []string     `json:"models,omitempty"`  // files in train.save_path
 }
 
-// Text is the table of the summary for a terminal.
-func (s *Summary) Text() string { return report.Text(s.Dataset, s.Rows) }
+// Text is the table of the summary for a terminal, or the files of weights where
+// nothing was measured.
+func (s *Summary) Text() string {
+	if len(s.Rows) > 0 {
+		return report.Text(s.Dataset, s.Rows)
+	}
+	text := ""
+	for _, file := range s.Models {
+		text += file + "\n"
+	}
+	return text
+}
+
+// CopyResults writes the result files into the folder dir too.
+func (s *Summary) CopyResults(dir string) error {
+	for _, name := range s.Results {
+		data, err := os.ReadFile(s.Folder.path(name))
+		if err != nil {
+			return err
+		}
+		if err := writeBytes(filepath.Join(dir, name), data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Run runs an experiment to its end. When ctx is done it stops after the batch
 // in hand with ctx's error; the checkpoints of the epochs before are whole, and
@@ -54,8 +81,17 @@ func Run(ctx context.Context, cfg *config.Config, o Options) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkNetwork(cfg, sets.train); err != nil {
+	weights, err := weightsOf(cfg)
+	if err != nil {
+		return nil, cfg.At("model.checkpoint", err)
+	}
+	if err := checkNetwork(cfg, sets.train, weights); err != nil {
 		return nil, err
+	}
+	if weights == nil && !o.Resume && !o.Replace {
+		if err := checkSavePath(cfg); err != nil {
+			return nil, err
+		}
 	}
 	if err := prepareFolder(cfg, o); err != nil {
 		return nil, err
@@ -65,31 +101,56 @@ func Run(ctx context.Context, cfg *config.Config, o Options) (*Summary, error) {
 		members := make([]report.Member, cfg.Runs.Ensemble)
 		for m := range members {
 			e := newMember(cfg, sets, o, r, m)
+			if weights != nil {
+				e.weights = weights[r][m]
+			}
 			if members[m], err = e.run(ctx); err != nil {
 				return nil, err
 			}
 		}
-		run, err := report.Evaluate(members, report.Options{Methods: cfg.Eval.Methods, GridTemperature: cfg.Eval.Temperature == "grid"})
+		if len(cfg.Eval.Methods) == 0 {
+			continue
+		}
+		run, err := evaluateMembers(cfg, members)
 		if err != nil {
 			return nil, err
 		}
 		warnOfTemperatures(o.Observer, run)
 		runs = append(runs, run)
 	}
+	if len(runs) == 0 {
+		return trained(cfg, o.Folder, sets.train.Name), nil
+	}
 	return write(cfg, o.Folder, runs)
 }
 
-// checkNetwork builds the network and loads the weights that it is to have, so
-// that what cannot work is refused before the run folder is made.
-func checkNetwork(cfg *config.Config, train *dataset.Set) error {
+// trained sums up a run that only trained.
+func trained(cfg *config.Config, f Folder, name string) *Summary {
+	s := &Summary{Folder: f, Dataset: name}
+	s.addModels(cfg)
+	return s
+}
+
+// addModels lists the files that the networks left in train.save_path.
+func (s *Summary) addModels(cfg *config.Config) {
+	if cfg.Model.Checkpoint != "" {
+		return
+	}
+	for r := range cfg.Runs.Count {
+		for m := range cfg.Runs.Ensemble {
+			s.Models = append(s.Models, savedFiles(cfg, networkSeed(cfg, r, m))...)
+		}
+	}
+}
+
+// checkNetwork builds the network and loads the weights that the first one is to
+// have, so that what cannot work is refused before the run folder is made.
+func checkNetwork(cfg *config.Config, train *dataset.Set, weights [][]string) error {
 	network, err := buildNetwork(cfg, train, cfg.Seed)
-	if err != nil || cfg.Model.Checkpoint == "" {
+	if err != nil || weights == nil {
 		return err
 	}
-	if networks := cfg.Runs.Count * cfg.Runs.Ensemble; networks > 1 {
-		return cfg.At("model.checkpoint", fmt.Errorf("found one network, but runs.count and runs.ensemble ask for %d: want both to be 1", networks))
-	}
-	return cfg.At("model.checkpoint", loadNetwork(network, cfg.Model.Checkpoint))
+	return cfg.At("model.checkpoint", loadNetwork(network, weights[0][0]))
 }
 
 // useEngine sets level and threads as the configuration says and returns it with
@@ -134,9 +195,10 @@ const configFile = "config.toml"
 // prepareFolder starts the run folder, or checks that the run in it is this one.
 func prepareFolder(cfg *config.Config, o Options) error {
 	if o.Resume {
-		return checkResume(cfg, o.Folder)
-	}
-	if err := o.Folder.create(); err != nil {
+		if err := checkResume(cfg, o.Folder); err != nil {
+			return err
+		}
+	} else if err := o.Folder.create(); err != nil {
 		return err
 	}
 	resolved, err := cfg.Resolved()
@@ -158,6 +220,8 @@ func checkResume(cfg *config.Config, f Folder) error {
 	}
 	// Neither changes a bit of the results.
 	before.Threads, before.Data.Root = cfg.Threads, cfg.Data.Root
+	// What is measured may change: networks and scores stay as they are.
+	before.Data.OOD, before.Eval.Methods, before.Eval.Temperature = cfg.Data.OOD, cfg.Eval.Methods, cfg.Eval.Temperature
 	if changed := config.Changed(before, cfg); len(changed) > 0 {
 		return fmt.Errorf("resume: the run in %s began with other settings (%s): resume it with its own, or start a run in another folder", f, strings.Join(changed, "; "))
 	}

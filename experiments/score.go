@@ -9,43 +9,30 @@ import (
 	"github.com/deepuncertainty/ddu/experiments/report"
 	"github.com/deepuncertainty/ddu/experiments/scores"
 	"github.com/deepuncertainty/ddu/nn"
-	"github.com/deepuncertainty/ddu/nn/checkpoint"
 	"github.com/deepuncertainty/ddu/uncertainty"
 )
 
-// scorer runs a frozen network over sets of images.
+// scorer runs a trained network over sets of images.
 type scorer struct {
 	*member
-	predictor *nn.Predictor
-	density   *uncertainty.Density // nil without the method ddu
+	network nn.Network
+	load    func() error // gives the network its weights; nil: it has them
+	train   part
+
+	predictor *nn.Predictor        // nil until it is needed
+	density   *uncertainty.Density // nil until it is needed
 }
 
 // score fits the density and scores all sets. What an earlier start of the same
-// run has scored is read back.
-func (m *member) score(ctx context.Context, network nn.Network, train, validate part) (report.Member, error) {
-	if m.resume {
-		if done, err := m.readScores(); err == nil {
-			return done, nil
-		}
-	}
-	predictor, err := nn.FreezeAs(network, activations(m.cfg))
-	if err != nil {
-		return report.Member{}, err
-	}
-	s := &scorer{member: m, predictor: predictor}
-	if m.cfg.Uses("ddu") {
-		if s.density, err = s.fit(ctx, train); err != nil {
-			return report.Member{}, err
-		}
-	}
-	var r report.Member
+// run has scored is read back: the network runs once over each set.
+func (s *scorer) score(ctx context.Context, validate part) (r report.Member, err error) {
 	if r.Validation, err = s.part(ctx, validate, scores.Validation); err != nil {
 		return r, err
 	}
-	if r.Test, err = s.part(ctx, part{set: m.sets.test}, scores.Test); err != nil {
+	if r.Test, err = s.part(ctx, part{set: s.sets.test}, scores.Test); err != nil {
 		return r, err
 	}
-	for _, ood := range m.sets.ood {
+	for _, ood := range s.sets.ood {
 		set, err := s.part(ctx, part{set: ood}, scores.Test)
 		if err != nil {
 			return r, err
@@ -57,34 +44,61 @@ func (m *member) score(ctx context.Context, network nn.Network, train, validate 
 
 func (m *member) scoresFolder() string { return m.folder.path("scores") }
 
-func (m *member) readScores() (r report.Member, err error) {
-	load := func(set *dataset.Set, p scores.Part) (*scores.Set, error) {
-		return scores.Load(m.scoresFolder(), set.Name, p)
+// prepare freezes the network and fits the density, once.
+func (s *scorer) prepare(ctx context.Context) (err error) {
+	if s.predictor != nil {
+		return nil
 	}
-	if r.Validation, err = load(m.sets.train, scores.Validation); err != nil {
-		return r, err
-	}
-	if r.Test, err = load(m.sets.test, scores.Test); err != nil {
-		return r, err
-	}
-	for _, ood := range m.sets.ood {
-		set, err := load(ood, scores.Test)
-		if err != nil {
-			return r, err
+	if s.load != nil {
+		if err := s.load(); err != nil {
+			return err
 		}
-		r.OOD = append(r.OOD, set)
 	}
-	return r, nil
+	if s.predictor, err = nn.FreezeAs(s.network, activations(s.cfg)); err != nil {
+		return err
+	}
+	if !s.cfg.Uses("ddu") {
+		return nil
+	}
+	if s.resume {
+		if s.density, err = loadDensity(s.folder); err == nil {
+			return nil
+		}
+	}
+	s.density, err = s.fit(ctx)
+	return err
 }
 
+// kept returns the scores of a part as an earlier start of the run left them,
+// nil when they are not there or lack something.
+func (s *scorer) kept(p part, name scores.Part) *scores.Set {
+	if !s.resume {
+		return nil
+	}
+	set, err := scores.Load(s.scoresFolder(), p.set.Name, name)
+	if err != nil || set.Len() != p.len() || s.wantsDensity(name) && set.LogDensities == nil {
+		return nil
+	}
+	return set
+}
+
+// wantsDensity tells whether the density is wanted of a part's images: the
+// validation images only fit the temperature.
+func (s *scorer) wantsDensity(name scores.Part) bool { return s.cfg.Uses("ddu") && name == scores.Test }
+
 // fit streams the features of the training images into one Gaussian per class.
-func (s *scorer) fit(ctx context.Context, train part) (*uncertainty.Density, error) {
+func (s *scorer) fit(ctx context.Context) (*uncertainty.Density, error) {
+	train := s.train
 	s.phase("fit the feature density on %d images of %s", train.len(), train.set.Name)
 	fit, err := uncertainty.NewGaussianFit(train.set.Classes(), s.predictor.FeatureDim())
 	if err != nil {
 		return nil, err
 	}
-	err = s.each(ctx, train, func(b *dataset.Batch, _, features []float32) error {
+	options := dataset.LoaderOptions{Batch: s.cfg.Eval.Batch, Indices: train.indices, Seed: s.seed}
+	if s.cfg.Eval.Augment {
+		options.Augment = train.set.Augmentation
+	}
+	err = s.each(ctx, train.set, options, func(b *dataset.Batch, _, features []float32) error {
 		return fit.Add(uncertainty.NewMatrix(len(b.Labels), s.predictor.FeatureDim(), features), b.Labels)
 	})
 	if err != nil {
@@ -102,27 +116,20 @@ func (s *scorer) fit(ctx context.Context, train part) (*uncertainty.Density, err
 	return density, saveDensity(s.folder, density)
 }
 
-// saveDensity writes what uncertainty.NewDensity takes.
-func saveDensity(f Folder, d *uncertainty.Density) error {
-	classes, dim := d.Classes(), d.Dim()
-	entries := []checkpoint.Entry{
-		checkpoint.NewFloat64("means", d.Means().Float64s(), classes, dim),
-		checkpoint.NewFloat64("log_priors", d.LogPriors(), classes),
-	}
-	for c, factor := range d.Factors() {
-		entries = append(entries, checkpoint.NewFloat64(fmt.Sprintf("factors.%d", c), factor.Float64s(), dim, dim))
-	}
-	return checkpoint.WriteSafetensors(f.path("density.safetensors"), &checkpoint.File{Entries: entries})
-}
-
 // part scores some images and keeps the result on disk.
 func (s *scorer) part(ctx context.Context, p part, name scores.Part) (*scores.Set, error) {
+	if set := s.kept(p, name); set != nil {
+		return set, nil
+	}
+	if err := s.prepare(ctx); err != nil {
+		return nil, err
+	}
 	s.phase("score %d images of %s (%s)", p.len(), p.set.Name, name)
 	set := &scores.Set{Dataset: p.set.Name, Part: name, Classes: s.predictor.Classes(), Labels: p.labels()}
-	keepFeatures := s.density != nil && name == scores.Test
-	err := s.each(ctx, p, func(_ *dataset.Batch, logits, features []float32) error {
+	options := dataset.LoaderOptions{Batch: s.cfg.Eval.Batch, Indices: p.indices, NormalizeAs: s.sets.train}
+	err := s.each(ctx, p.set, options, func(_ *dataset.Batch, logits, features []float32) error {
 		set.Logits = append(set.Logits, logits...)
-		if keepFeatures {
+		if s.wantsDensity(name) {
 			set.Features = append(set.Features, features...)
 		}
 		return nil
@@ -130,7 +137,7 @@ func (s *scorer) part(ctx context.Context, p part, name scores.Part) (*scores.Se
 	if err != nil {
 		return nil, err
 	}
-	if keepFeatures {
+	if s.wantsDensity(name) {
 		set.Width = s.predictor.FeatureDim()
 		densities, err := s.density.ClassLogDensities(set.FeatureMatrix())
 		if err != nil {
@@ -144,9 +151,9 @@ func (s *scorer) part(ctx context.Context, p part, name scores.Part) (*scores.Se
 	return set, scores.Save(s.scoresFolder(), set)
 }
 
-// each passes the logits and features of every batch of a part to f.
-func (s *scorer) each(ctx context.Context, p part, f func(b *dataset.Batch, logits, features []float32) error) error {
-	loader, err := dataset.NewLoader(p.set, dataset.LoaderOptions{Batch: s.cfg.Train.Batch, Indices: p.indices, NormalizeAs: s.sets.train})
+// each passes the logits and features of every batch to f.
+func (s *scorer) each(ctx context.Context, set *dataset.Set, o dataset.LoaderOptions, f func(b *dataset.Batch, logits, features []float32) error) error {
+	loader, err := dataset.NewLoader(set, o)
 	if err != nil {
 		return err
 	}
@@ -177,7 +184,7 @@ func (t *trainer) validation(ctx context.Context, epoch int) (loss, accuracy flo
 	if err != nil {
 		return 0, 0, err
 	}
-	loader, err := dataset.NewLoader(t.validate.set, dataset.LoaderOptions{Batch: t.cfg.Train.Batch, Indices: t.validate.indices})
+	loader, err := dataset.NewLoader(t.validate.set, dataset.LoaderOptions{Batch: t.cfg.Eval.Batch, Indices: t.validate.indices})
 	if err != nil {
 		return 0, 0, err
 	}

@@ -46,6 +46,11 @@ func (t *trainer) run(ctx context.Context) error {
 			return err
 		}
 		t.history = append(t.history, metrics)
+		// Before the checkpoint: after a stop in between, the epoch is trained
+		// again to the same bits.
+		if err := t.savePublished(); err != nil {
+			return t.cfg.At("train.save_path", err)
+		}
 		if err := t.save(); err != nil {
 			return fmt.Errorf("checkpoint of epoch %d: %w", epoch, err)
 		}
@@ -114,7 +119,11 @@ func (t *trainer) step(batch *dataset.Batch, lr float64, at int) (loss float64, 
 		return 0, 0, fmt.Errorf("the loss is %v at learning rate %g: training diverged; a smaller train.lr may help", loss, lr)
 	}
 	correct = countCorrect(logits.Value.Float32s(), batch.Labels)
-	t.tape.Backward(mean)
+	objective := mean
+	if t.cfg.Train.LossMean {
+		objective = autograd.Scale(ctx, mean, 1/float32(len(batch.Labels)))
+	}
+	t.tape.Backward(objective)
 	optim.TraceStep(t.trace.recorder, t.optimizer, lr)
 	t.optimizer.ZeroGrad()
 	return loss, correct, nil

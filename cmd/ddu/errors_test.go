@@ -56,7 +56,7 @@ func TestErrors(t *testing.T) {
 		"nothing to run":           {[]string{"run", "--set", "train.epochs=3"}, []string{"nothing to run", "preset"}},
 		"second file":              {run("other.toml"), []string{"unexpected argument other.toml"}},
 		"unknown flag":             {run("--epochs", "3"), []string{"unknown flag --epochs"}},
-		"unknown command":          {[]string{"train"}, []string{"unexpected argument train"}},
+		"unknown command":          {[]string{"trian"}, []string{"unexpected argument trian"}},
 		"info, unknown level":      {[]string{"info", "--isa", "sse2"}, []string{`"sse2"`, "avx512"}},
 		"info, threads":            {[]string{"info", "--threads=-1"}, []string{"threads", "-1", "1 to 1024"}},
 		"bench without arguments":  {[]string{"bench"}, []string{"<network> <mode> <dtype>"}},

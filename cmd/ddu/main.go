@@ -19,12 +19,17 @@ import (
 
 // commands is the command line; each field is one subcommand.
 type commands struct {
-	Run     runCommand     `cmd:"" help:"Train a network, fit its feature density and evaluate it, as a TOML file or preset says."`
-	Convert convertCommand `cmd:"" help:"Write the weights of a network in another format: PyTorch or safetensors."`
-	Data    dataCommands   `cmd:"" help:"List, verify and download data sets."`
-	Bench   benchCommands  `cmd:"" help:"Measure the speed of networks and their layers on this machine."`
-	Info    infoCommand    `cmd:"" help:"Show the CPU, its instruction sets and caches, and its measured FMA peak."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Run           runCommand           `cmd:"" help:"Train a network, fit its feature density and evaluate it, as a TOML file or preset says."`
+	Data          dataCommands         `cmd:"" help:"List, verify and download data sets."`
+	Train         trainCommand         `cmd:"" help:"Train a network with the flags of the published train.py."`
+	TrainEnsemble trainEnsembleCommand `cmd:"" help:"Train an ensemble with the flags of the published train_ensemble.py."`
+	Evaluate      evaluateCommand      `cmd:"" help:"Evaluate trained networks with the flags of the published evaluate.py, or a finished run from its scores."`
+	Compare       compareCommand       `cmd:"" help:"Show the results of several runs beside one another, as a table and a figure."`
+	Convert       convertCommand       `cmd:"" help:"Write the weights of a network in another format: PyTorch or safetensors."`
+	Bench         benchCommands        `cmd:"" help:"Measure the speed of networks and their layers on this machine."`
+	Completion    completionCommand    `cmd:"" help:"Print a script that makes a shell complete commands, flags and values."`
+	Info          infoCommand          `cmd:"" help:"Show the CPU, its instruction sets and caches, and its measured FMA peak."`
+	Version       versionCommand       `cmd:"" help:"Print the version."`
 
 	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
 }
@@ -57,10 +62,14 @@ func execute(ctx context.Context, args []string, term terminal) int {
 	if err != nil {
 		return fail(term, err, 2)
 	}
+	if len(args) > 0 && args[0] == completeWords {
+		printCandidates(term.out, parser.Model, args[1:])
+		return 0
+	}
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	command, err := parser.Parse(args)
+	command, err := parser.Parse(publishedArguments(args))
 	switch {
 	case exited >= 0: // --help has printed what was asked for
 		return exited

@@ -17,17 +17,37 @@ import (
 	"github.com/deepuncertainty/ddu/experiments"
 )
 
+// stepLines says how often training steps have lines of their own.
+type stepLines struct {
+	steps     int  // between lines; 0: lines come by time alone
+	besideBar bool // also on a terminal, where a bar shows every step
+}
+
+// due counts a step and tells whether it has a line.
+func (s stepLines) due(p experiments.Progress, counted *int) bool {
+	if p.Epochs == 0 || p.Validation || s.steps == 0 {
+		return false
+	}
+	if *counted++; p.Images == p.Total {
+		*counted = 0 // the epoch has its line
+	}
+	return *counted > 0 && *counted%s.steps == 0
+}
+
 // newObserver shows a run on w: bars on a terminal, plain lines elsewhere,
 // nothing when quiet. The returned function must be called at the end.
-func newObserver(w io.Writer, quiet bool) (experiments.Observer, func()) {
+func newObserver(w io.Writer, quiet bool, every stepLines) (experiments.Observer, func()) {
 	if quiet {
 		return nil, func() {}
 	}
 	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb" {
-		bars := &barObserver{progress: mpb.New(outputTo(file), mpb.WithWidth(40), mpb.WithAutoRefresh())}
+		if !every.besideBar {
+			every = stepLines{}
+		}
+		bars := &barObserver{every: every, progress: mpb.New(outputTo(file), mpb.WithWidth(40), mpb.WithAutoRefresh())}
 		return bars, bars.close
 	}
-	return &lineObserver{w: w, now: time.Now}, func() {}
+	return &lineObserver{w: w, now: time.Now, every: every}, func() {}
 }
 
 // lineEvery is how often lines tell about an epoch or a data set under way.
@@ -36,9 +56,11 @@ const lineEvery = time.Minute
 // lineObserver writes one line an epoch and one a phase, and now and then one in
 // between.
 type lineObserver struct {
-	w    io.Writer
-	now  func() time.Time
-	last time.Time // of the last line
+	w     io.Writer
+	now   func() time.Time
+	last  time.Time // of the last line
+	every stepLines
+	steps int // of this epoch
 }
 
 func (o *lineObserver) Phase(name string)                { o.line(name) }
@@ -46,9 +68,13 @@ func (o *lineObserver) Note(text string)                 { o.line("note: " + tex
 func (o *lineObserver) Epoch(m experiments.EpochMetrics) { o.line(epochLine(m)) }
 
 func (o *lineObserver) Batch(p experiments.Progress) {
-	if o.now().Sub(o.last) >= lineEvery {
-		o.line(fmt.Sprintf("  %s%d of %d images,%s", barName(p, ""), p.Images, p.Total, progressText(p)))
+	if o.every.due(p, &o.steps) || o.now().Sub(o.last) >= lineEvery {
+		o.line(stepLine(p))
 	}
+}
+
+func stepLine(p experiments.Progress) string {
+	return fmt.Sprintf("  %s%d of %d images,%s", barName(p, ""), p.Images, p.Total, progressText(p))
 }
 
 func (o *lineObserver) line(text string) {
@@ -68,6 +94,8 @@ func epochLine(m experiments.EpochMetrics) string {
 // barObserver draws one bar for what is under way; training phases and finished
 // epochs stay as lines.
 type barObserver struct {
+	every      stepLines
+	steps      int // of this epoch
 	progress   *mpb.Progress
 	bar        *mpb.Bar
 	phase      string
@@ -98,6 +126,9 @@ func (o *barObserver) Batch(p experiments.Progress) {
 		o.bar = o.newBar(p)
 	}
 	o.bar.SetCurrent(int64(p.Images))
+	if o.every.due(p, &o.steps) {
+		fmt.Fprintln(o.progress, stepLine(p))
+	}
 }
 
 func (o *barObserver) Epoch(m experiments.EpochMetrics) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -10,7 +9,6 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/deepuncertainty/ddu/bench"
 	"github.com/deepuncertainty/ddu/experiments"
 	"github.com/deepuncertainty/ddu/experiments/config"
 )
@@ -33,94 +31,41 @@ func (c *runCommand) Run(ctx context.Context, term terminal) error {
 		return c.listPresets(term)
 	}
 	if c.Resume && c.Out == "" {
-		return errors.New("--resume goes on with the run in a folder: name it with --out")
+		return errNoFolder
 	}
 	cfg, err := c.config()
 	if err != nil {
-		return c.named(err)
+		return c.settings().named(err)
 	}
-	options := experiments.Options{Folder: c.folder(), Resume: c.Resume}
-	traced, err := traceWanted()
-	if err != nil {
+	o := outcome{quiet: c.Quiet, json: c.JSON, folder: c.Out, resume: c.Resume}
+	if err := o.choose(runName(c.File)); err != nil {
 		return err
 	}
-	observer, closeObserver := newObserver(term.err, c.Quiet)
-	options.Observer = observer
-	if traced {
-		options.Trace = bench.TracePrinter("one training step", traceNote(observer, term))
-	}
-	summary, err := experiments.Run(ctx, cfg, options)
-	closeObserver()
-	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("stopped; the epochs that are done are kept: go on with ddu run --resume --out %s", shellWord(string(c.folder())))
-	}
-	if err != nil {
-		return c.named(err)
-	}
-	if c.JSON {
-		return json.NewEncoder(term.out).Encode(summary)
-	}
-	text := summary.Text()
-	if !c.Quiet {
-		text += fmt.Sprintf("\nResults, scores and figures are in %s\n", summary.Folder)
-	}
-	_, err = fmt.Fprint(term.out, text)
+	_, err = o.run(ctx, term, cfg, c.settings().named)
 	return err
 }
 
 // config reads the file or preset, or the settings of the run to resume, and
 // applies --set and the flags that are keys.
 func (c *runCommand) config() (*config.Config, error) {
-	overrides := c.Set
-	for key, value := range c.flagKeys() {
-		overrides = append(overrides, key+"="+value)
-	}
+	overrides := append(c.Set[:len(c.Set):len(c.Set)], c.settings().overrides()...)
 	if c.File == "" {
 		return experiments.LoadRun(experiments.Folder(c.Out), overrides...)
 	}
 	return config.Load(experiments.Presets, c.File, overrides...)
 }
 
-// flagKeys are the keys that have flags of their own, where those are given.
-func (c *runCommand) flagKeys() map[string]string {
-	keys := map[string]string{}
+// settings are the keys that have flags of their own, where those are given.
+func (c *runCommand) settings() settings {
+	var s settings
 	if c.Seed != nil {
-		keys["seed"] = strconv.FormatUint(*c.Seed, 10)
+		s.text("--seed", "seed", strconv.FormatUint(*c.Seed, 10))
 	}
-	if c.Threads != nil {
-		keys["threads"] = strconv.Itoa(*c.Threads)
-	}
-	if c.ISA != "" {
-		keys["isa"] = c.ISA
-	}
-	if c.Conv != "" {
-		keys["conv"] = c.Conv
-	}
+	s.engine(c.engineFlags)
 	if c.Precision != "" {
-		keys["precision"] = c.Precision
+		s.text("--precision", "precision", c.Precision)
 	}
-	return keys
-}
-
-// named makes an error about a flag's key name the flag: --threads rather than
-// --set threads.
-func (c *runCommand) named(err error) error {
-	text := err.Error()
-	for key := range c.flagKeys() {
-		text = strings.ReplaceAll(text, "--set "+key+": ", "--"+key+": ")
-	}
-	if text == err.Error() {
-		return err
-	}
-	return errors.New(text)
-}
-
-// folder returns the run folder, and fixes it when it is to be a new one.
-func (c *runCommand) folder() experiments.Folder {
-	if c.Out == "" {
-		c.Out = string(experiments.FreshFolder(runName(c.File)))
-	}
-	return experiments.Folder(c.Out)
+	return s
 }
 
 // runName names a run after its file, or after the run folder that the file is
@@ -148,7 +93,7 @@ func shellWord(text string) string {
 
 // listPresets says what can be run. Flags without anything to run are a mistake.
 func (c *runCommand) listPresets(term terminal) error {
-	if len(c.Set) > 0 || c.Out != "" || len(c.flagKeys()) > 0 {
+	if len(c.Set) > 0 || c.Out != "" || len(c.settings()) > 0 {
 		return errors.New("nothing to run: name a TOML file or a preset (ddu run lists the presets)")
 	}
 	presets, err := config.Presets(experiments.Presets)
@@ -157,7 +102,7 @@ func (c *runCommand) listPresets(term terminal) error {
 	}
 	text := "Presets (ddu run NAME):\n"
 	for _, p := range presets {
-		text += fmt.Sprintf("  %-20s %s\n", p.Name, p.Doc)
+		text += fmt.Sprintf("  %-28s %s\n", p.Name, p.Doc)
 	}
 	_, err = fmt.Fprint(term.out, text)
 	return err

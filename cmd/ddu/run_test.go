@@ -118,6 +118,9 @@ func TestRunFolder(t *testing.T) {
 			t.Error(err)
 			continue
 		}
+		if text, err := os.ReadFile(filepath.Join(run, "figures", name+".svg")); err != nil || !bytes.Contains(text, []byte("</svg>")) {
+			t.Errorf("%s.svg: %v", name, err)
+		}
 		if picture, err := png.Decode(bytes.NewReader(data)); err != nil || picture.Bounds().Dx() < 400 {
 			t.Errorf("%s.png: %v", name, err)
 		}

@@ -144,7 +144,7 @@ func drawBars(t *testing.T, size unix.Winsize) {
 	var r recorder
 	go r.record(keyboard)
 	before := runtime.NumGoroutine()
-	o, done := newObserver(terminal, false)
+	o, done := newObserver(terminal, false, stepLines{})
 	if _, ok := o.(*barObserver); !ok {
 		t.Fatalf("a terminal is told by a %T", o)
 	}

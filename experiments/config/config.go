@@ -65,15 +65,21 @@ type Train struct {
 	Milestones  []int   `toml:"milestones"`
 	Gamma       float64 `toml:"gamma"`
 	Warmup      int     `toml:"warmup"`
+	LossMean    bool    `toml:"loss_mean"`
+
+	SavePath     string `toml:"save_path"` // "": no .model files
+	SaveInterval int    `toml:"save_interval"`
 }
 
 // Eval describes how uncertainty is measured.
 type Eval struct {
-	Methods     []string `toml:"methods"`
+	Methods     []string `toml:"methods"` // empty: only train
 	Protocol    string   `toml:"protocol"`
 	Priors      string   `toml:"priors"`
 	Covariance  string   `toml:"covariance"`
 	Temperature string   `toml:"temperature"`
+	Batch       int      `toml:"batch"`
+	Augment     bool     `toml:"augment"`
 }
 
 // Runs says how often to repeat, and with how many networks each.
@@ -91,7 +97,7 @@ func Default() *Config {
 		Model: Model{Depth: 28, Widen: 10, Coeff: 3, PowerIterations: 1},
 		Train: Train{
 			Epochs: 350, Batch: 128, Optimizer: "sgd", LR: 0.1, Momentum: 0.9, WeightDecay: 5e-4, Augment: true,
-			Schedule: "step", Milestones: []int{150, 250}, Gamma: 0.1,
+			Schedule: "step", Milestones: []int{150, 250}, Gamma: 0.1, SaveInterval: 25,
 		},
 		Eval:    Eval{Methods: []string{"softmax", "energy", "ddu"}, Protocol: "ddu"},
 		Runs:    Runs{Count: 1},
@@ -119,6 +125,9 @@ func (c *Config) derive() {
 	set("eval.priors", &c.Eval.Priors, priors)
 	set("eval.covariance", &c.Eval.Covariance, covariance)
 	set("eval.temperature", &c.Eval.Temperature, temperature)
+	if _, ok := c.written["eval.batch"]; !ok {
+		c.Eval.Batch = c.Train.Batch
+	}
 	if _, ok := c.written["model.dropout"]; !ok {
 		c.Model.Dropout = 0
 		if c.Model.Name == "wide_resnet" {

@@ -25,7 +25,7 @@ func TestDefaultsArePublished(t *testing.T) {
 	c := mustParse(t, minimal)
 	want := Train{
 		Epochs: 350, Batch: 128, Optimizer: "sgd", LR: 0.1, Momentum: 0.9, WeightDecay: 5e-4, Augment: true,
-		Schedule: "step", Milestones: []int{150, 250}, Gamma: 0.1,
+		Schedule: "step", Milestones: []int{150, 250}, Gamma: 0.1, SaveInterval: 25,
 	}
 	if !reflect.DeepEqual(c.Train, want) {
 		t.Errorf("train is %+v, want %+v", c.Train, want)
@@ -49,7 +49,7 @@ func TestDerivedDefaultsFollowTheirKeys(t *testing.T) {
 		{"model.name", "lenet", func() any { return c.Model.Dropout }, 0.1},
 		{"model.act", "elu", func() any { return c.Model.Act }, "elu"},
 		{"model.mod", "false", func() any { return c.Model.Act }, "elu"},
-		{"eval.protocol", "reference", func() any { return c.Eval }, Eval{[]string{"softmax", "energy", "ddu"}, "reference", "none", "jitter", "grid"}},
+		{"eval.protocol", "reference", func() any { return c.Eval }, Eval{Methods: []string{"softmax", "energy", "ddu"}, Protocol: "reference", Priors: "none", Covariance: "jitter", Temperature: "grid", Batch: 128}},
 		{"eval.temperature", "exact", func() any { return c.Eval.Temperature }, "exact"},
 		{"eval.methods", "softmax,ensemble", func() any { return c.Runs.Ensemble }, 5},
 		{"eval.methods", "[\"ddu\"]", func() any { return c.Runs.Ensemble }, 1},
@@ -101,7 +101,7 @@ func TestProblems(t *testing.T) {
 		"text for list":       {"[data]\nname=\"mnist\"\nood=\"svhn\"\n[model]\nname=\"lenet\"\n", `run.toml:3:1: data.ood: found "svhn" (text), want a list in brackets: data set names`},
 		"falling milestones":  {minimal + "[train]\nmilestones = [2, 1]\n", "run.toml:6:1: train.milestones: found [2, 1], want rising epochs of at least 1"},
 		"fp16":                {"precision = \"fp16\"\n" + minimal, `run.toml:1:1: precision: found "fp16", want one of auto, fp32, bf16`},
-		"method twice":        {minimal + "[eval]\nmethods = [\"ddu\", \"ddu\"]\n", `run.toml:6:1: eval.methods: found ["ddu", "ddu"], want some of softmax, energy, ddu, ensemble, each once`},
+		"method twice":        {minimal + "[eval]\nmethods = [\"ddu\", \"ddu\"]\n", `run.toml:6:1: eval.methods: found ["ddu", "ddu"], want some of softmax, msp, energy, ddu, ensemble, each once`},
 		"depth":               {minimal + "depth = 12\n", "run.toml:5:1: model.depth: found 12, want 6n+4 with n of at least 1 (10, 16, 22, 28, ...)"},
 		"negative seed":       {"seed = -1\n" + minimal, "run.toml:1:1: seed: found -1, want a whole number from 0 to 4294967295"},
 		"own OoD":             {"[data]\nname=\"mnist\"\nood=[\"mnist\"]\n[model]\nname=\"lenet\"\n", `run.toml:3:1: data.ood: found "mnist", which is data.name too`},

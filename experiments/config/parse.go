@@ -128,6 +128,9 @@ func (c *Config) contradictions() []Problem {
 	} else if t.Warmup > 0 && t.Warmup >= t.Epochs {
 		refuse("train.warmup", "found %d, want fewer than train.epochs (%d)", t.Warmup, t.Epochs)
 	}
+	if len(c.Eval.Methods) == 0 && c.Model.Checkpoint != "" {
+		refuse("eval.methods", "found [] with model.checkpoint, which leaves nothing to do: want some of %s", strings.Join(methods, ", "))
+	}
 	if c.Uses("ensemble") && c.Runs.Ensemble < 2 {
 		refuse("runs.ensemble", "found %d, want at least 2: eval.methods holds \"ensemble\"", c.Runs.Ensemble)
 	}

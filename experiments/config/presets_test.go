@@ -51,3 +51,43 @@ func TestBuiltInPresets(t *testing.T) {
 		t.Errorf("the paper's network is %+v, want %+v", got, want)
 	}
 }
+
+// The presets cover the paper's table: each data set with each network as
+// baseline, with both changes and each alone, and as an ensemble.
+func TestPresetsCoverTheTable(t *testing.T) {
+	presets := os.DirFS("..")
+	type variant struct{ sn, mod, ddu, ensemble bool }
+	variants := map[string]variant{
+		"": {ddu: true}, "_sn": {sn: true, mod: true, ddu: true}, "_sn_only": {sn: true, ddu: true}, "_mod_only": {mod: true, ddu: true},
+		"_ensemble": {ensemble: true},
+	}
+	for _, set := range []string{"cifar10", "cifar100"} {
+		for short, network := range map[string]string{"wrn": "wide_resnet", "resnet50": "resnet50", "vgg16": "vgg16"} {
+			for suffix, want := range variants {
+				c, err := LoadPreset(presets, set+"_"+short+suffix)
+				if err != nil {
+					t.Error(err)
+					continue
+				}
+				got := variant{c.Model.SN, c.Model.Mod, c.Uses("ddu"), c.Uses("ensemble")}
+				if got != want || c.Model.Name != network || c.Data.Name != set || !slices.Contains(c.Data.OOD, "svhn") || c.Runs.Ensemble > 1 != want.ensemble {
+					t.Errorf("%s is %+v of %s on %s against %v", c, got, c.Model.Name, c.Data.Name, c.Data.OOD)
+				}
+				// Trained as published.
+				if d := Default(); !slices.Equal(c.Train.Milestones, d.Train.Milestones) || c.Train.Epochs != d.Train.Epochs || c.Train.LR != d.Train.LR || c.Train.WeightDecay != d.Train.WeightDecay {
+					t.Errorf("%s trains with %+v", c, c.Train)
+				}
+			}
+		}
+	}
+	for _, name := range []string{"cifar10_resnet18_sn_30ep", "cifar10_wrn_sn_30ep"} {
+		c, err := LoadPreset(presets, name)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if c.Train.Epochs != 30 || c.Train.Schedule != "onecycle" || !c.Model.SN || !c.Model.Mod || !c.Train.Nesterov {
+			t.Errorf("%s is %+v, %+v", name, c.Model, c.Train)
+		}
+	}
+}

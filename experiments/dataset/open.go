@@ -56,7 +56,14 @@ func Open(name string, o Options) (*Set, error) {
 	}
 	in := input{folder: found.folder, files: files}
 	if src.needs != "" {
-		if in.base, err = Open(src.needs, o); err != nil {
+		in.base, err = Open(src.needs, o)
+		if errors.Is(err, fs.ErrNotExist) && o.Root != "" {
+			// The published scripts name a folder that holds this set alone.
+			if base, elsewhere := Open(src.needs, Options{Train: o.Train}); elsewhere == nil {
+				in.base, err = base, nil
+			}
+		}
+		if err != nil {
 			return nil, fmt.Errorf("%s is a part of %s: %w", src.needs, src.name, err)
 		}
 	}

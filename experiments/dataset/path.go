@@ -60,6 +60,16 @@ func (k pathKind) setName(path string) string {
 	return strings.TrimRight(string(k)+"-"+strings.Trim(clean, "-"), "-")
 }
 
+// PlainName returns the name that Open gives to a set, for files and tables:
+// the name that it is known under, or one made of its path.
+func PlainName(name string) (string, error) {
+	if kind, path, ok := cutPath(name); ok {
+		return kind.setName(path), nil
+	}
+	info, err := Lookup(name)
+	return info.Name, err
+}
+
 // emptySet returns the set at a path without images. Nothing is known of what
 // they show, so they take the habits of the published sets of their shape.
 func (k pathKind) emptySet(path string, train bool, shape Shape) *Set {

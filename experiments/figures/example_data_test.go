@@ -79,6 +79,18 @@ type example struct {
 func examples() []example {
 	in := Sample{"MNIST (in distribution)", normals(1, 2000, 60, 25)}
 	return []example{
+		{"comparison", func() (*Figure, error) {
+			points := func(shift float64) []Compared {
+				return []Compared{
+					{"wide_resnet", "softmax", "Softmax entropy", 0.944 - shift, 0.004},
+					{"wide_resnet", "energy", "Energy", 0.945 - shift, 0.005},
+					{"wide_resnet sn 3 mod", "ddu", "DDU density", 0.981 - shift, 0.001},
+					{"5 x wide_resnet", "ensemble", "Ensemble PE", 0.977 - shift, 0},
+					{"5 x wide_resnet", "ensemble_mi", "Ensemble MI", math.NaN(), 0},
+				}
+			}
+			return Comparison("Mean and standard error over runs", []Contest{{"AUROC, cifar10 against svhn (%)", points(0)}, {"AUROC, cifar10 against cifar100 (%)", points(0.07)}})
+		}},
 		{"curves", func() (*Figure, error) {
 			return Curves("Training: wide_resnet_sn_3.0_mod on mnist-sample", exampleEpochs(5, true))
 		}},

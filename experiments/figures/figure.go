@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"image/color"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
+	"gonum.org/v1/plot/vg/vgsvg"
 )
 
 // Figure is a picture ready to be written.
@@ -45,21 +47,67 @@ func (f *Figure) WriteTo(w io.Writer) (int64, error) {
 
 // PNG returns the figure as a PNG file.
 func (f *Figure) PNG() ([]byte, error) {
-	width := f.width()
-	height := 2*vg.Length(margin) + f.headHeight(width) + f.notesHeight()
-	for _, r := range f.rows {
-		height += r.height
-	}
+	width, height := f.size()
 	image := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(dpi), vgimg.UseBackgroundColor(color.White))
-	page := draw.Crop(draw.New(image), margin, -margin, margin, -margin)
-	f.drawHead(page)
-	f.drawNotes(page)
-	f.drawPanels(draw.Crop(page, 0, 0, f.notesHeight(), -f.headHeight(width)))
+	f.drawOn(image)
 	var b bytes.Buffer
 	if _, err := (vgimg.PngCanvas{Canvas: image}).WriteTo(&b); err != nil {
 		return nil, fmt.Errorf("figure %q: %w", f.title, err)
 	}
 	return b.Bytes(), nil
+}
+
+// SVG returns the figure as an SVG file. Text stays text; where the font is not
+// there, one with the same widths serves.
+func (f *Figure) SVG() ([]byte, error) {
+	width, height := f.size()
+	canvas := vgsvg.NewWith(vgsvg.UseWH(width, height))
+	canvas.SetColor(color.White)
+	canvas.Fill(vg.Rectangle{Max: vg.Point{X: width, Y: height}}.Path())
+	f.drawOn(canvas)
+	var b bytes.Buffer
+	if _, err := canvas.WriteTo(&b); err != nil {
+		return nil, fmt.Errorf("figure %q: %w", f.title, err)
+	}
+	return bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans;"), []byte("font-family:'Liberation Sans',Arial,Helvetica,sans-serif;")), nil
+}
+
+// Encode returns the figure in the format that the extension of path stands for,
+// .png or .svg.
+func (f *Figure) Encode(path string) ([]byte, error) {
+	if err := CheckPath(path); err != nil {
+		return nil, err
+	}
+	if extension(path) == ".svg" {
+		return f.SVG()
+	}
+	return f.PNG()
+}
+
+// CheckPath tells whether a path has the extension of a figure.
+func CheckPath(path string) error {
+	if ext := extension(path); ext != ".png" && ext != ".svg" {
+		return fmt.Errorf("%s: the extension %q is none of a figure, want .png or .svg", path, ext)
+	}
+	return nil
+}
+
+func extension(path string) string { return strings.ToLower(filepath.Ext(path)) }
+
+func (f *Figure) size() (width, height vg.Length) {
+	width = f.width()
+	height = 2*vg.Length(margin) + f.headHeight(width) + f.notesHeight()
+	for _, r := range f.rows {
+		height += r.height
+	}
+	return width, height
+}
+
+func (f *Figure) drawOn(canvas vg.CanvasSizer) {
+	page := draw.Crop(draw.New(canvas), margin, -margin, margin, -margin)
+	f.drawHead(page)
+	f.drawNotes(page)
+	f.drawPanels(draw.Crop(page, 0, 0, f.notesHeight(), -f.headHeight(f.width())))
 }
 
 func (f *Figure) width() vg.Length {

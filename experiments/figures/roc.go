@@ -13,14 +13,14 @@ import (
 // Detector is one score for telling images out of distribution: higher means
 // further out. AUROC is shown as given.
 type Detector struct {
-	Method  string // "softmax", "energy", "ddu", "ensemble" or "ensemble_mi" have fixed colours
+	Method  string // "softmax", "msp", "energy", "ddu", "ensemble" or "ensemble_mi" have fixed colours
 	Label   string
 	In, Out []float64
 	AUROC   float64
 }
 
 var methodColors = map[string]color.NRGBA{
-	"softmax": yellow, "energy": sky, "ddu": blue, "ensemble": green, "ensemble_mi": purple,
+	"softmax": yellow, "msp": orange, "energy": sky, "ddu": blue, "ensemble": green, "ensemble_mi": purple,
 }
 
 // ROC draws one curve per detector.

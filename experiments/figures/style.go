@@ -1,4 +1,4 @@
-// Package figures draws the pictures of a run as PNG: training curves,
+// Package figures draws the pictures of a run as PNG and SVG: training curves,
 // histograms of uncertainty, ROC curves and reliability diagrams. Equal inputs
 // give equal bytes.
 package figures

@@ -57,13 +57,24 @@ type modelType struct {
 	name    string
 	predict func(view) (uncertainty.Matrix, error) // class probabilities
 	m1, m2  measure
+	more    []measure // not published; their keys begin with the method
+}
+
+// measures returns all of a type by the beginning of their keys.
+func (t modelType) measures() (keys []string, list []measure) {
+	keys, list = []string{"m1", "m2"}, []measure{t.m1, t.m2}
+	for _, m := range t.more {
+		keys, list = append(keys, m.method), append(list, m)
+	}
+	return keys, list
 }
 
 func (t modelType) answers(method string) bool {
 	if method == "ensemble" {
 		return t.name == "ensemble"
 	}
-	return method != "" && (t.m1.method == method || t.m2.method == method)
+	_, list := t.measures()
+	return method != "" && slices.ContainsFunc(list, func(m measure) bool { return m.method == method })
 }
 
 var modelTypes = []modelType{
@@ -72,6 +83,7 @@ var modelTypes = []modelType{
 		predict: func(v view) (uncertainty.Matrix, error) { return v.probabilities(0) },
 		m1:      measure{"energy", "Energy", uncertainty.HigherIsID, ofLogits(uncertainty.Energy)},
 		m2:      measure{"softmax", "Softmax entropy", uncertainty.HigherIsOOD, ofLogits(uncertainty.SoftmaxEntropy)},
+		more:    []measure{{"msp", "Maximum softmax", uncertainty.HigherIsID, ofLogits(uncertainty.MaxSoftmax)}},
 	},
 	{
 		name:    "gmm",
@@ -148,8 +160,9 @@ func (r *Run) evaluate(t modelType, members []Member) error {
 		for j := range r.OOD {
 			ood = append(ood, at(func(m Member) *scores.Set { return m.OOD[j] }))
 		}
-		for i, m := range []measure{t.m1, t.m2} {
-			key := []string{"m1", "m2"}[i]
+		keys, list := t.measures()
+		for i, m := range list {
+			key := keys[i]
 			s, err := r.separate(m, test, ood)
 			if err != nil {
 				return fmt.Errorf("%s: %w", m.label, err)

@@ -22,7 +22,7 @@ type Member struct {
 
 // Options say what to compute.
 type Options struct {
-	Methods         []string // of "softmax", "energy", "ddu", "ensemble"
+	Methods         []string // of "softmax", "msp", "energy", "ddu", "ensemble"
 	GridTemperature bool     // 0.1, 0.2 ... 10 instead of the exact minimum
 }
 
@@ -112,7 +112,7 @@ func check(members []Member, o Options) error {
 	}
 	for _, m := range o.Methods {
 		if !slices.ContainsFunc(modelTypes, func(t modelType) bool { return t.answers(m) }) {
-			return fmt.Errorf("method %q, want softmax, energy, ddu or ensemble", m)
+			return fmt.Errorf("method %q, want softmax, msp, energy, ddu or ensemble", m)
 		}
 	}
 	if slices.Contains(o.Methods, "ensemble") && len(members) < 2 {

@@ -25,6 +25,23 @@ var (
 	}
 )
 
+// resultKeys lists the keys of a model type.
+func resultKeys(modelType string) []string {
+	list := allKeys[:len(allKeys):len(allKeys)]
+	for _, t := range modelTypes {
+		if t.name != modelType {
+			continue
+		}
+		for _, m := range t.more {
+			for _, key := range []string{"_auroc", "_auprc", "_auprc_in", "_auprc_out", "_fpr95"} {
+				list = append(list, m.method+key)
+			}
+			list = append(list, "t_"+m.method+"_auroc", "t_"+m.method+"_auprc")
+		}
+	}
+	return list
+}
+
 // Results returns a result file per model type and set out of distribution, in
 // the structure of the published evaluation: mean, standard error (null for one
 // run), the values of each run, and info. Name is that of the first network,
@@ -54,7 +71,7 @@ func Results(name string, runs []*Run, info map[string]any) ([]File, error) {
 			}
 		}
 		for _, ood := range runs[0].OOD {
-			if err := write(base+"_"+ood+".json", allKeys, ood); err != nil {
+			if err := write(base+"_"+ood+".json", resultKeys(t.Name), ood); err != nil {
 				return nil, err
 			}
 		}

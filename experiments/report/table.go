@@ -58,27 +58,49 @@ func Text(dataset string, rows []Row) string {
 	for _, block := range blocks(rows) {
 		b.WriteString(heading(dataset, block) + "\n")
 		lines := cells(block)
-		widths := make([]int, len(lines[0]))
-		for _, line := range lines {
-			for j, c := range line {
-				widths[j] = max(widths[j], utf8.RuneCountInString(c))
+		b.WriteString(aligned(lines, 1))
+	}
+	return b.String()
+}
+
+// aligned writes lines of cells below one another, the first of them as a header:
+// so many columns of text at the left, numbers at the right.
+func aligned(lines [][]string, text int) string {
+	widths := make([]int, len(lines[0]))
+	for _, line := range lines {
+		for j, c := range line {
+			widths[j] = max(widths[j], utf8.RuneCountInString(c))
+		}
+	}
+	rule := make([]string, len(widths))
+	for j, w := range widths {
+		rule[j] = strings.Repeat("-", w)
+	}
+	var b strings.Builder
+	for _, line := range append([][]string{lines[0], rule}, lines[1:]...) {
+		for j, c := range line {
+			space := strings.Repeat(" ", widths[j]-utf8.RuneCountInString(c))
+			if j > 0 {
+				b.WriteString("  ")
+			}
+			if j < text {
+				b.WriteString(c + space)
+			} else {
+				b.WriteString(space + c)
 			}
 		}
-		rule := make([]string, len(widths))
-		for j, w := range widths {
-			rule[j] = strings.Repeat("-", w)
-		}
-		lines = append(lines[:1], append([][]string{rule}, lines[1:]...)...)
-		for _, line := range lines {
-			for j, c := range line {
-				space := strings.Repeat(" ", widths[j]-utf8.RuneCountInString(c))
-				if j == 0 {
-					b.WriteString(c + space)
-				} else {
-					b.WriteString("  " + space + c)
-				}
-			}
-			b.WriteString("\n")
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// markdown writes lines of cells as a table, the first of them as its header.
+func markdown(lines [][]string, text int) string {
+	var b strings.Builder
+	for i, line := range lines {
+		b.WriteString("| " + strings.Join(line, " | ") + " |\n")
+		if i == 0 {
+			b.WriteString("|" + strings.Repeat("---|", text) + strings.Repeat("---:|", len(line)-text) + "\n")
 		}
 	}
 	return b.String()
@@ -92,12 +114,7 @@ func Markdown(dataset string, rows []Row) string {
 			b.WriteString("\n")
 		}
 		b.WriteString(heading(dataset, block) + "\n\n")
-		for k, line := range cells(block) {
-			b.WriteString("| " + strings.Join(line, " | ") + " |\n")
-			if k == 0 {
-				b.WriteString("|---" + strings.Repeat("|---:", len(line)-1) + "|\n")
-			}
-		}
+		b.WriteString(markdown(cells(block), 1))
 	}
 	return b.String()
 }
