@@ -76,7 +76,7 @@ func batchNormForward(ctx *Context, n *Node) {
 		if rows < 2 {
 			n.fail("x %v has one value per channel, training wants more", n.value(0).Shape())
 		}
-		kernels.BatchNormStats(mean, invstd, n.floats(0), rows, c)
+		batchNormStats(mean, invstd, n.value(0), rows, c)
 		a.update(mean, invstd, rows)
 	} else {
 		copy(mean, a.Running.Mean.Float32s())
@@ -84,7 +84,7 @@ func batchNormForward(ctx *Context, n *Node) {
 	}
 	a.affine(scale, shift, mean, invstd, n.floats(1), n.floats(2))
 	y := ctx.newLike(n, n.value(0))
-	kernels.BatchNormForward(y.Float32s(), n.floats(0), scale, shift, n.floats(3), a.Activation, rows, c)
+	normalize(y, n.value(0), scale, shift, n.value(3), a.Activation, rows, c)
 	// The residual may be gone by then.
 	n.repeatable = n.value(3) == nil
 }
@@ -100,7 +100,7 @@ func batchNormSaved(t *tensor.Tensor) (mean, invstd, scale, shift []float32) {
 func batchNormAgain(n *Node, y *tensor.Tensor) {
 	c := y.Dim(1)
 	_, _, scale, shift := batchNormSaved(n.saved[0])
-	kernels.BatchNormForward(y.Float32s(), n.floats(0), scale, shift, nil, n.Attrs.(BatchNormAttrs).Activation, y.Len()/c, c)
+	normalize(y, n.value(0), scale, shift, nil, n.Attrs.(BatchNormAttrs).Activation, y.Len()/c, c)
 }
 
 // addVector adds dv to the gradient of v.
@@ -149,14 +149,14 @@ func batchNormBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 	c := x.Value.Dim(1)
 	rows := x.Value.Len() / c
 	mean, invstd, _, _ := batchNormSaved(n.saved[0])
-	y := dy.Float32s() // any slice of the length: without activation nobody looks
+	y := dy // any tensor of the length: without activation nobody looks
 	if a.Activation != kernels.ActNone {
-		y = n.Output.Value.Float32s()
+		y = n.Output.Value
 	}
 	sums := n.pool.Get(tensor.Float32, 2*c)
 	defer n.pool.Put(sums)
 	sumDz, sumDzXhat := sums.Float32s()[:c], sums.Float32s()[c:]
-	kernels.BatchNormBackwardReduce(sumDz, sumDzXhat, dy.Float32s(), y, n.floats(0), mean, invstd, a.Activation, rows, c)
+	batchNormSums(sumDz, sumDzXhat, dy, y, x.Value, mean, invstd, a.Activation, rows, c)
 	t.addVector(n.Inputs[1], sumDzXhat)
 	t.addVector(n.Inputs[2], sumDz)
 
@@ -168,19 +168,17 @@ func batchNormBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 			t.pass(n, residual, dy)
 		} else {
 			g, accumulate := t.target(residual)
-			kernels.ActivationBackward(g.Float32s(), dy.Float32s(), y, a.Activation, accumulate)
+			activationBackward(g, dy, y, a.Activation, accumulate)
 		}
 		wantsResidual = false
 	}
-	var dresidual []float32
+	var dresidual *tensor.Tensor
 	var accumulateResidual bool
 	if wantsResidual {
-		var g *tensor.Tensor
-		g, accumulateResidual = t.target(residual)
-		dresidual = g.Float32s()
+		dresidual, accumulateResidual = t.target(residual)
 	}
 	if g, accumulate := t.targetInPlace(n, x); g != nil {
-		kernels.BatchNormBackward(g.Float32s(), dresidual, dy.Float32s(), y, n.floats(0), mean, invstd, n.floats(1), sumDz, sumDzXhat,
+		batchNormGradient(g, dresidual, dy, y, x.Value, mean, invstd, n.floats(1), sumDz, sumDzXhat,
 			a.Activation, rows, c, a.Training, accumulate, accumulateResidual)
 	}
 }

@@ -13,6 +13,11 @@ type Context struct {
 	Training bool         // batch statistics, dropout and power iteration are on
 	Key      random.Key   // of this step's random numbers
 	Pool     *tensor.Pool // where results take their memory; nil: the tape's own, without a tape the Go heap
+
+	// DType is the element type of activations, Float32 or BFloat16: networks
+	// convert their input to it. Parameters, statistics, features, logits and the
+	// loss are float32 in either case.
+	DType tensor.DType
 }
 
 func (c *Context) pool() *tensor.Pool {
@@ -99,9 +104,9 @@ func (c *Context) newValue(n *Node, shape ...int) *tensor.Tensor {
 	return c.own(n, c.pool().Get(tensor.Float32, shape...))
 }
 
-// newImage gives the output of n a value in image layout.
+// newImage gives the output of n a value in image layout, of the type of input 0.
 func (c *Context) newImage(n *Node, batch, channels, h, w int) *tensor.Tensor {
-	return c.own(n, c.pool().GetImage(tensor.Float32, batch, channels, h, w))
+	return c.own(n, c.pool().GetImage(n.value(0).DType(), batch, channels, h, w))
 }
 
 // newLike gives the output of n a value with the shape and layout of t.

@@ -45,18 +45,18 @@ func conv2dForward(ctx *Context, n *Node) {
 	y := ctx.newImage(n, s.N, s.OC, s.OutH(), s.OutW())
 	r := ctx.Trace()
 	start := r.Start()
-	packed, temporary := packWeights(n.Inputs[1], s, kernels.ConvForward, !ctx.Training)
+	packed := packWeights(n.Inputs[1], s, kernels.ConvForward, y.DType(), !ctx.Training)
 	start = n.part(r, start, trace.Pack)
-	kernels.Conv2dForward(y.Float32s(), n.floats(0), packed, n.floats(2), s)
+	packed.forward(y, n.value(0), n.floats(2), s)
 	n.part(r, start, trace.Forward)
-	temporary.Free()
+	packed.free()
 }
 
 func conv2dBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 	s := n.conv2dShape()
 	if g, accumulate := t.target(n.Inputs[1]); g != nil {
 		start := t.Trace.Start()
-		kernels.Conv2dBackwardWeights(g.Float32s(), n.floats(0), dy.Float32s(), s, accumulate)
+		convWeightsGradient(g, n.value(0), dy, s, accumulate)
 		n.part(t.Trace, start, trace.BackwardWeights)
 	}
 	if start := t.Trace.Start(); n.Inputs[2] != nil {
@@ -65,17 +65,17 @@ func conv2dBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 	}
 	if g, accumulate := t.target(n.Inputs[0]); g != nil {
 		start := t.Trace.Start()
-		packed, temporary := packWeights(n.Inputs[1], s, kernels.ConvBackwardData, false)
+		packed := packWeights(n.Inputs[1], s, kernels.ConvBackwardData, dy.DType(), false)
 		start = n.part(t.Trace, start, trace.Pack)
-		kernels.Conv2dBackwardData(g.Float32s(), dy.Float32s(), packed, s, accumulate)
+		packed.backwardData(g, dy, s, accumulate)
 		n.part(t.Trace, start, trace.BackwardData)
-		temporary.Free()
+		packed.free()
 	}
 }
 
 // biasBackward adds the column sums of dy to the gradient of input 2.
 func biasBackward(t *Tape, n *Node, dy *tensor.Tensor, rows, columns int) {
 	if g, accumulate := t.target(n.Inputs[2]); g != nil {
-		kernels.SumRows(g.Float32s(), dy.Float32s(), rows, columns, accumulate)
+		sumRows(g.Float32s(), dy, rows, columns, accumulate)
 	}
 }

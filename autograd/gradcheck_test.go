@@ -89,6 +89,12 @@ var gradCases = map[Op][]gradCase{
 		{name: "with itself", step: 0.1, inputs: tensors(shape(3, 5)),
 			f: func(ctx *Context, in []*Variable) *Variable { return Mul(ctx, in[0], in[0]) }},
 	},
+	OpCast: {
+		{name: "to the same type", linear: true, inputs: tensors(shape(2, 3, 4, 5)),
+			f: func(ctx *Context, in []*Variable) *Variable {
+				return Apply(ctx, OpCast, tensor.Float32, ToImage(ctx, in[0]))
+			}},
+	},
 	OpScale: {
 		{name: "-2.5", linear: true, inputs: tensors(shape(2, 3, 4, 5)),
 			f: func(ctx *Context, in []*Variable) *Variable { return Scale(ctx, in[0], -2.5) }},
@@ -285,16 +291,11 @@ func TestEveryOpHasARuleAndACase(t *testing.T) {
 	}
 }
 
-// forEachCase runs f for every case, once per instruction-set level; short: only
-// at the level in use.
+// forEachCase runs f for every case at each level that is tested.
 func forEachCase(t *testing.T, f func(t *testing.T, op Op, c gradCase)) {
 	old := kernels.CurrentLevel()
 	defer func() { _ = kernels.SetLevel(old) }()
-	levels := kernels.Levels()
-	if testing.Short() {
-		levels = []kernels.Level{old}
-	}
-	for _, l := range levels {
+	for _, l := range testedLevels() {
 		if err := kernels.SetLevel(l); err != nil {
 			t.Fatal(err)
 		}

@@ -78,7 +78,7 @@ func (n *Node) wantSameShape() {
 
 func addForward(ctx *Context, n *Node) {
 	n.wantSameShape()
-	kernels.Add(ctx.newLike(n, n.value(0)).Float32s(), n.floats(0), n.floats(1))
+	add(ctx.newLike(n, n.value(0)), n.value(0), n.value(1))
 }
 
 func addBackward(t *Tape, n *Node, dy *tensor.Tensor) {
@@ -90,7 +90,7 @@ func addBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 
 func mulForward(ctx *Context, n *Node) {
 	n.wantSameShape()
-	kernels.Mul(ctx.newLike(n, n.value(0)).Float32s(), n.floats(0), n.floats(1))
+	mul(ctx.newLike(n, n.value(0)), n.value(0), n.value(1))
 }
 
 func mulBackward(t *Tape, n *Node, dy *tensor.Tensor) {
@@ -100,18 +100,18 @@ func mulBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 			continue
 		}
 		if !accumulate {
-			kernels.Mul(g.Float32s(), dy.Float32s(), n.floats(1-i))
+			mul(g, dy, n.value(1-i))
 			continue
 		}
 		product := t.Pool().GetLike(g)
-		kernels.Mul(product.Float32s(), dy.Float32s(), n.floats(1-i))
+		mul(product, dy, n.value(1-i))
 		axpyInto(g, 1, product)
 		t.Pool().Put(product)
 	}
 }
 
 func scaleForward(ctx *Context, n *Node) {
-	kernels.Scale(ctx.newLike(n, n.value(0)).Float32s(), n.floats(0), n.Attrs.(float32))
+	scale(ctx.newLike(n, n.value(0)), n.value(0), n.Attrs.(float32))
 }
 
 func scaleBackward(t *Tape, n *Node, dy *tensor.Tensor) {
@@ -119,33 +119,28 @@ func scaleBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 	if g, accumulate := t.targetInPlace(n, n.Inputs[0]); accumulate {
 		axpyInto(g, factor, dy)
 	} else if g != nil {
-		kernels.Scale(g.Float32s(), dy.Float32s(), factor)
+		scale(g, dy, factor)
 	}
 }
 
 func activateForward(ctx *Context, n *Node) {
-	kernels.ActivationForward(ctx.newLike(n, n.value(0)).Float32s(), n.floats(0), n.Attrs.(kernels.Activation))
+	activationForward(ctx.newLike(n, n.value(0)), n.value(0), n.Attrs.(kernels.Activation))
 }
 
 func activateBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 	if g, accumulate := t.targetInPlace(n, n.Inputs[0]); g != nil {
-		kernels.ActivationBackward(g.Float32s(), dy.Float32s(), n.Output.Value.Float32s(), n.Attrs.(kernels.Activation), accumulate)
+		activationBackward(g, dy, n.Output.Value, n.Attrs.(kernels.Activation), accumulate)
 	}
 }
 
 func dropoutForward(ctx *Context, n *Node) {
 	a := n.Attrs.(DropoutAttrs)
-	kernels.Dropout(ctx.newLike(n, n.value(0)).Float32s(), n.floats(0), a.Key, a.P)
+	dropout(ctx.newLike(n, n.value(0)), n.value(0), a)
 }
 
 func dropoutBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 	a := n.Attrs.(DropoutAttrs)
 	if g, accumulate := t.targetInPlace(n, n.Inputs[0]); g != nil {
-		kernels.DropoutBackward(g.Float32s(), dy.Float32s(), a.Key, a.P, accumulate)
+		dropoutGradient(g, dy, a, accumulate)
 	}
-}
-
-// axpyInto adds s·x to g, of equal layout.
-func axpyInto(g *tensor.Tensor, s float32, x *tensor.Tensor) {
-	kernels.Axpy(g.Float32s(), s, x.Float32s())
 }

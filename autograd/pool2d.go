@@ -54,23 +54,23 @@ func (n *Node) newPooled(ctx *Context) (y *tensor.Tensor, s kernels.Pool2dShape)
 func maxPoolForward(ctx *Context, n *Node) {
 	y, s := n.newPooled(ctx)
 	index := ctx.save(n, tensor.Int32, y.Len())
-	kernels.MaxPool2dForward(y.Float32s(), index.Int32s(), n.floats(0), s)
+	maxPool(y, index, n.value(0), s)
 }
 
 func maxPoolBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 	if g, accumulate := t.target(n.Inputs[0]); g != nil {
-		kernels.MaxPool2dBackward(g.Float32s(), dy.Float32s(), n.saved[0].Int32s(), n.pool2dShape(), accumulate)
+		maxPoolGradient(g, dy, n.saved[0], n.pool2dShape(), accumulate)
 	}
 }
 
 func avgPoolForward(ctx *Context, n *Node) {
 	y, s := n.newPooled(ctx)
-	kernels.AvgPool2dForward(y.Float32s(), n.floats(0), s)
+	avgPool(y, n.value(0), s)
 }
 
 func avgPoolBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 	if g, accumulate := t.target(n.Inputs[0]); g != nil {
-		kernels.AvgPool2dBackward(g.Float32s(), dy.Float32s(), n.pool2dShape(), accumulate)
+		avgPoolGradient(g, dy, n.pool2dShape(), accumulate)
 	}
 }
 
@@ -81,12 +81,12 @@ func padChannelsForward(ctx *Context, n *Node) {
 		n.fail("%d extra channels, want at least 0", extra)
 	}
 	y := ctx.newImage(n, batch, c+extra, h, w)
-	kernels.PadChannels(y.Float32s(), n.floats(0), h*w*batch, c, c+extra)
+	padChannels(y, n.value(0), h*w*batch, c, c+extra)
 }
 
 func padChannelsBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 	if g, accumulate := t.target(n.Inputs[0]); g != nil {
 		s := dy.Shape()
-		kernels.PadChannelsBackward(g.Float32s(), dy.Float32s(), s[0]*s[2]*s[3], g.Dim(1), s[1], accumulate)
+		padChannelsGradient(g, dy, s[0]*s[2]*s[3], g.Dim(1), s[1], accumulate)
 	}
 }

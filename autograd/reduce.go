@@ -37,10 +37,10 @@ func addEverywhere(t *Tape, v *Variable, s float32) {
 	switch {
 	case g == nil:
 	case !accumulate:
-		kernels.Fill(g.Float32s(), s)
+		g.Fill(float64(s))
 	default:
 		constant := t.Pool().GetLike(g)
-		kernels.Fill(constant.Float32s(), s)
+		constant.Fill(float64(s))
 		axpyInto(g, 1, constant)
 		t.Pool().Put(constant)
 	}

@@ -41,6 +41,7 @@ const (
 	OpSum                     // [nil; x]
 	OpMean                    // [nil; x]
 	OpSpectralScale           // [SpectralScaleOptions; weight_orig]
+	OpCast                    // [tensor.DType; x]
 	numOps
 )
 
@@ -56,6 +57,9 @@ type rule struct {
 	reads func(n *Node) reads
 	// again computes the output of a node that is repeatable once more, into y.
 	again func(n *Node, y *tensor.Tensor)
+	// half tells which inputs may be bfloat16, by bits; those of one node, and its
+	// output, then all are.
+	half reads
 }
 
 var rules [numOps]rule
@@ -64,28 +68,29 @@ var rules [numOps]rule
 // in messages, which reads the table.
 func init() {
 	rules = [numOps]rule{
-		OpConv2d:        {"conv2d", conv2dForward, conv2dBackward, productReads, nil},
-		OpLinear:        {"linear", linearForward, linearBackward, productReads, nil},
-		OpMatMul:        {"matmul", matMulForward, matMulBackward, productReads, nil},
-		OpBatchNorm2d:   {"batch_norm2d", batchNormForward, batchNormBackward, batchNormReads, batchNormAgain},
-		OpMaxPool2d:     {"max_pool2d", maxPoolForward, maxPoolBackward, readsNothing, nil},
-		OpAvgPool2d:     {"avg_pool2d", avgPoolForward, avgPoolBackward, readsNothing, nil},
-		OpPadChannels:   {"pad_channels", padChannelsForward, padChannelsBackward, readsNothing, nil},
-		OpAdd:           {"add", addForward, addBackward, readsNothing, nil},
-		OpMul:           {"mul", mulForward, mulBackward, productReads, nil},
-		OpScale:         {"scale", scaleForward, scaleBackward, readsNothing, nil},
-		OpActivate:      {"activate", activateForward, activateBackward, readsResult, nil},
-		OpDropout:       {"dropout", dropoutForward, dropoutBackward, readsNothing, nil},
-		OpReshape:       {"reshape", reshapeForward, reshapeBackward, readsNothing, nil},
-		OpToImage:       {"to_image", toImageForward, layoutBackward, readsNothing, nil},
-		OpToContiguous:  {"to_contiguous", toContiguousForward, layoutBackward, readsNothing, nil},
-		OpSoftmax:       {"softmax", softmaxForward, softmaxBackward, readsResult, nil},
-		OpLogSoftmax:    {"log_softmax", logSoftmaxForward, logSoftmaxBackward, readsResult, nil},
-		OpLogSumExp:     {"logsumexp", logSumExpForward, logSumExpBackward, readsAll, nil},
-		OpCrossEntropy:  {"cross_entropy", crossEntropyForward, crossEntropyBackward, readsNothing, nil},
-		OpSum:           {"sum", sumForward, sumBackward, readsNothing, nil},
-		OpMean:          {"mean", meanForward, meanBackward, readsNothing, nil},
-		OpSpectralScale: {"spectral_scale", spectralScaleForward, spectralScaleBackward, readsFirst, spectralScaleAgain},
+		OpConv2d:        {"conv2d", conv2dForward, conv2dBackward, productReads, nil, 1},
+		OpLinear:        {"linear", linearForward, linearBackward, productReads, nil, 0},
+		OpMatMul:        {"matmul", matMulForward, matMulBackward, productReads, nil, 0},
+		OpBatchNorm2d:   {"batch_norm2d", batchNormForward, batchNormBackward, batchNormReads, batchNormAgain, 1 | 8},
+		OpMaxPool2d:     {"max_pool2d", maxPoolForward, maxPoolBackward, readsNothing, nil, 1},
+		OpAvgPool2d:     {"avg_pool2d", avgPoolForward, avgPoolBackward, readsNothing, nil, 1},
+		OpPadChannels:   {"pad_channels", padChannelsForward, padChannelsBackward, readsNothing, nil, 1},
+		OpAdd:           {"add", addForward, addBackward, readsNothing, nil, 1 | 2},
+		OpMul:           {"mul", mulForward, mulBackward, productReads, nil, 1 | 2},
+		OpScale:         {"scale", scaleForward, scaleBackward, readsNothing, nil, 1},
+		OpActivate:      {"activate", activateForward, activateBackward, readsResult, nil, 1},
+		OpDropout:       {"dropout", dropoutForward, dropoutBackward, readsNothing, nil, 1},
+		OpReshape:       {"reshape", reshapeForward, reshapeBackward, readsNothing, nil, 1},
+		OpToImage:       {"to_image", toImageForward, layoutBackward, readsNothing, nil, 1},
+		OpToContiguous:  {"to_contiguous", toContiguousForward, layoutBackward, readsNothing, nil, 1},
+		OpSoftmax:       {"softmax", softmaxForward, softmaxBackward, readsResult, nil, 0},
+		OpLogSoftmax:    {"log_softmax", logSoftmaxForward, logSoftmaxBackward, readsResult, nil, 0},
+		OpLogSumExp:     {"logsumexp", logSumExpForward, logSumExpBackward, readsAll, nil, 0},
+		OpCrossEntropy:  {"cross_entropy", crossEntropyForward, crossEntropyBackward, readsNothing, nil, 0},
+		OpSum:           {"sum", sumForward, sumBackward, readsNothing, nil, 0},
+		OpMean:          {"mean", meanForward, meanBackward, readsNothing, nil, 0},
+		OpSpectralScale: {"spectral_scale", spectralScaleForward, spectralScaleBackward, readsFirst, spectralScaleAgain, 0},
+		OpCast:          {"cast", castForward, castBackward, readsNothing, nil, 1},
 	}
 }
 
@@ -110,9 +115,7 @@ func Apply(ctx *Context, op Op, attrs any, inputs ...*Variable) *Variable {
 		if in.memory.released {
 			n.fail("input %d of shape %v was released before", i, in.Value.Shape())
 		}
-		if dt := in.Value.DType(); dt != tensor.Float32 {
-			n.fail("input %d is %v, want float32 (convert it with To)", i, dt)
-		}
+		n.wantType(i)
 		n.Output.requiresGrad = n.Output.requiresGrad || in.requiresGrad && ctx.Tape != nil
 	}
 	if r := ctx.Trace(); r != nil {
@@ -126,6 +129,22 @@ func Apply(ctx *Context, op Op, attrs any, inputs ...*Variable) *Variable {
 	}
 	ctx.Tape.record(n)
 	return n.Output
+}
+
+// wantType checks the element type of input i.
+func (n *Node) wantType(i int) {
+	got, want := n.Inputs[i].Value.DType(), tensor.Float32
+	if half := rules[n.Op].half; half>>i&1 == 1 {
+		if i == 0 && got == tensor.BFloat16 {
+			return
+		}
+		if i > 0 && n.Inputs[0] != nil {
+			want = n.Inputs[0].Value.DType()
+		}
+	}
+	if got != want {
+		n.fail("input %d is %v, want %v (convert it with Cast)", i, got, want)
+	}
 }
 
 // nodes are at work in Apply. The functions of the table are passed a pointer, so a

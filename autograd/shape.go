@@ -51,7 +51,7 @@ func reshapeForward(ctx *Context, n *Node) {
 		ctx.share(n, x, x.Value.View(shape...))
 		return
 	}
-	y := ctx.newValue(n, x.Value.Shape()...)
+	y := ctx.own(n, ctx.pool().Get(x.Value.DType(), x.Value.Shape()...))
 	y.CopyFrom(x.Value)
 	// The buffer is owned by the result under its new shape.
 	n.Output.Value = y.View(shape...)
@@ -78,7 +78,7 @@ func toImageForward(ctx *Context, n *Node) {
 
 func toContiguousForward(ctx *Context, n *Node) {
 	x := n.Inputs[0].Value
-	ctx.newValue(n, x.Shape()...).CopyFrom(x)
+	ctx.own(n, ctx.pool().Get(x.DType(), x.Shape()...)).CopyFrom(x)
 }
 
 func layoutBackward(t *Tape, n *Node, dy *tensor.Tensor) { addGradient(t, n.Inputs[0], dy) }

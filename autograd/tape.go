@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/deepuncertainty/ddu/autograd/trace"
-	"github.com/deepuncertainty/ddu/kernels"
 	"github.com/deepuncertainty/ddu/tensor"
 )
 
@@ -300,7 +299,7 @@ func (t *Tape) pass(n *Node, v *Variable, dy *tensor.Tensor) {
 	}
 	if g, accumulate := t.target(v); g != nil {
 		if accumulate {
-			kernels.Add(g.Float32s(), g.Float32s(), dy.Float32s())
+			add(g, g, dy)
 		} else {
 			g.CopyFrom(dy)
 		}

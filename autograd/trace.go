@@ -51,14 +51,14 @@ func (n *Node) part(r *trace.Recorder, start time.Time, d trace.Direction) time.
 
 // partBytes is the least traffic of a part of a convolution.
 func (n *Node) partBytes(d trace.Direction) float64 {
-	x, w, y := n.Inputs[0].Value.Len(), n.Inputs[1].Value.Len(), n.Output.Value.Len()
+	x, w, y := n.Inputs[0].Value.Bytes(), n.Inputs[1].Value.Bytes(), n.Output.Value.Bytes()
 	switch d {
 	case trace.Pack:
-		return float64(2*w) * floatBytes
+		return float64(2 * w)
 	case trace.BackwardBias:
-		return float64(y) * floatBytes
+		return float64(y)
 	}
-	return float64(x+w+y) * floatBytes
+	return float64(x + w + y)
 }
 
 // span describes n in a direction.
@@ -69,7 +69,8 @@ func (n *Node) span(d trace.Direction, bytes float64) trace.Span {
 		c := n.conv2dShape()
 		s.Shape = fmt.Sprintf("%dx%s", c.N, trace.Conv2dName(c))
 		if d != trace.Pack && d != trace.BackwardBias {
-			s.Flops, s.Kernel = trace.Conv2dFlops(c), trace.Conv2dKernel(c, d)
+			bf16 := half(n.Inputs[0].Value)
+			s.Flops, s.Kernel, s.BF16 = trace.Conv2dFlops(c), trace.Conv2dKernel(c, d, bf16), bf16 && trace.MultipliesBF16(c, d)
 		}
 	case OpLinear, OpMatMul:
 		x, columns := n.Inputs[0].Value, n.Output.Value.Dim(1)
@@ -94,21 +95,19 @@ func (n *Node) gradients(first int) (count int) {
 	return count
 }
 
-const floatBytes = 4
-
 // forwardBytes is the least traffic of the forward function: inputs and output.
 // A result that is a view of its input moves nothing.
 func (n *Node) forwardBytes() float64 {
 	if n.Output.memory.pool == nil {
 		return 0
 	}
-	elements := n.Output.Value.Len()
+	bytes := n.Output.Value.Bytes()
 	for _, in := range n.Inputs {
 		if in != nil {
-			elements += in.Value.Len()
+			bytes += in.Value.Bytes()
 		}
 	}
-	return float64(elements) * floatBytes
+	return float64(bytes)
 }
 
 // backwardBytes is the least traffic of the backward rule, before it has run:
@@ -116,10 +115,10 @@ func (n *Node) forwardBytes() float64 {
 // that it computes a write, or a read and a write where there is one to add to.
 // Gradients that are passed on unchanged move nothing until they are added.
 func (n *Node) backwardBytes() float64 {
-	elements := n.Output.Value.Len()
+	bytes := n.Output.Value.Bytes()
 	reads := rules[n.Op].reads(n)
 	if reads&readsOutput != 0 {
-		elements += n.Output.Value.Len()
+		bytes += n.Output.Value.Bytes()
 	}
 	passed := true
 	for i, in := range n.Inputs {
@@ -127,23 +126,23 @@ func (n *Node) backwardBytes() float64 {
 			continue
 		}
 		if reads>>i&1 == 1 {
-			elements += in.Value.Len()
+			bytes += in.Value.Bytes()
 		}
 		if !in.requiresGrad {
 			continue
 		}
 		if in.hasGradient() || slices.Contains(n.Inputs[:i], in) {
-			elements += in.Value.Len()
+			bytes += in.Value.Bytes()
 		} else if n.passesGradient(i) {
 			continue
 		}
 		passed = false
-		elements += in.Value.Len()
+		bytes += in.Value.Bytes()
 	}
 	if passed {
 		return 0
 	}
-	return float64(elements) * floatBytes
+	return float64(bytes)
 }
 
 // hasGradient tells whether a contribution to the gradient of v would be added.

@@ -3,7 +3,6 @@ package autograd
 import (
 	"sync/atomic"
 
-	"github.com/deepuncertainty/ddu/kernels"
 	"github.com/deepuncertainty/ddu/tensor"
 )
 
@@ -90,38 +89,4 @@ func (v *Variable) Retain() {
 	if m := &v.root().memory; m.pool != nil {
 		m.retained = true
 	}
-}
-
-// packedWeights is an immutable copy of convolution weights in the form the
-// kernels of one level and algorithm want.
-type packedWeights struct {
-	version   uint64
-	level     kernels.Level
-	algorithm kernels.ConvAlgorithm
-	data      []float32
-}
-
-// packWeights returns the weights w packed for direction d. A parameter keeps
-// the packed copy of its current version, which any number of goroutines may
-// use; keep tells whether to make such a copy if there is none. Otherwise the
-// copy is temporary, and the caller frees it.
-func packWeights(w *Variable, s kernels.Conv2dShape, d kernels.ConvDirection, keep bool) (packed []float32, temporary kernels.TemporaryWeights) {
-	level, algorithm := kernels.CurrentLevel(), s.Algorithm(d)
-	var version uint64
-	if w.param != nil {
-		// The version is read before the value: a copy made while the value
-		// changes is never taken for one of the new version.
-		version = w.param.version.Load()
-		if p := w.param.packed[d].Load(); p != nil && p.version == version && p.level == level && p.algorithm == algorithm {
-			return p.data, temporary
-		}
-	}
-	if w.param != nil && keep {
-		p := &packedWeights{version: version, level: level, algorithm: algorithm, data: make([]float32, kernels.PackedConv2dLen(s, d))}
-		kernels.PackConv2d(p.data, w.Value.Float32s(), s, d)
-		w.param.packed[d].Store(p)
-		return p.data, temporary
-	}
-	temporary = kernels.PackTemporary(w.Value.Float32s(), s, d)
-	return temporary.Data, temporary
 }

@@ -26,7 +26,7 @@ func writeFile(t *testing.T, text string) string {
 	return path
 }
 
-var resnet18 = NetworkOptions{Network: "resnet18", Mode: "train", Batch: 128, Seconds: 1, SN: true, Mod: true}
+var resnet18 = NetworkOptions{Network: "resnet18", Mode: "train", DType: "fp32", Batch: 128, Seconds: 1, SN: true, Mod: true}
 
 func TestReadPeers(t *testing.T) {
 	slower := peerLine("2.0", "3.0", "64.0", "42.7")

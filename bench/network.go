@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/deepuncertainty/ddu/autograd/trace"
 	"github.com/deepuncertainty/ddu/kernels"
+	"github.com/deepuncertainty/ddu/nn"
 	"github.com/deepuncertainty/ddu/nn/models"
 )
 
@@ -15,6 +17,7 @@ import (
 type NetworkOptions struct {
 	Network string // as models.Build takes it
 	Mode    string // "train" or "infer"
+	DType   string // of activations: "fp32", also where empty, or "bf16"
 	Batch   int
 	Seconds float64
 	MNIST   bool // 1x28x28 input; always for lenet
@@ -61,7 +64,11 @@ func Network(ctx context.Context, o NetworkOptions) (*NetworkResult, error) {
 		return nil, err
 	}
 	images, labels := syntheticBatch(o.Batch, input)
-	run, err := newStep(network, o.Mode, images, labels)
+	dt, err := nn.ParsePrecision(o.DType)
+	if err != nil {
+		return nil, err
+	}
+	run, err := newStep(network, o.Mode, dt, images, labels)
 	if err != nil {
 		return nil, err
 	}
@@ -87,13 +94,14 @@ func (o NetworkOptions) resolve() NetworkOptions {
 	if o.Network == "lenet" {
 		o.MNIST, o.SN, o.Mod = true, false, false
 	}
+	o.DType = cmp.Or(o.DType, "fp32")
 	return o
 }
 
 // header is the result without its measurements.
 func (o NetworkOptions) header() *NetworkResult {
 	return &NetworkResult{
-		Network: o.Network, Mode: o.Mode, DType: "fp32", Batch: o.Batch, Threads: kernels.Threads(),
+		Network: o.Network, Mode: o.Mode, DType: o.DType, Batch: o.Batch, Threads: kernels.Threads(),
 		SN: o.SN, MNIST: o.MNIST, ISA: kernels.CurrentLevel().String(),
 	}
 }

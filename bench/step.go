@@ -18,12 +18,12 @@ import (
 type step func(i int, r *trace.Recorder) error
 
 // newStep returns one step of the mode.
-func newStep(network nn.Network, mode string, images *tensor.Tensor, labels []int) (step, error) {
+func newStep(network nn.Network, mode string, dt tensor.DType, images *tensor.Tensor, labels []int) (step, error) {
 	switch mode {
 	case "train":
-		return newTrainStep(network, images, labels)
+		return newTrainStep(network, dt, images, labels)
 	case "infer":
-		predictor, err := nn.Freeze(network)
+		predictor, err := nn.FreezeAs(network, dt)
 		if err != nil {
 			return nil, err
 		}
@@ -35,7 +35,7 @@ func newStep(network nn.Network, mode string, images *tensor.Tensor, labels []in
 	return nil, fmt.Errorf("mode %q, want train or infer", mode)
 }
 
-func newTrainStep(network nn.Network, images *tensor.Tensor, labels []int) (step, error) {
+func newTrainStep(network nn.Network, dt tensor.DType, images *tensor.Tensor, labels []int) (step, error) {
 	optimizer, err := optim.NewSGD(nn.Parameters(network), optim.SGDOptions{Momentum: 0.9, WeightDecay: 5e-4})
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func newTrainStep(network nn.Network, images *tensor.Tensor, labels []int) (step
 	return func(i int, r *trace.Recorder) error {
 		tape.Trace = r
 		defer tape.Reset()
-		ctx := &autograd.Context{Tape: tape, Training: true, Key: key.Fold(uint64(i)), Pool: pool}
+		ctx := &autograd.Context{Tape: tape, Training: true, Key: key.Fold(uint64(i)), Pool: pool, DType: dt}
 		logits, _, err := network.Forward(ctx, autograd.Constant(images))
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/deepuncertainty/ddu/nn/models"
+	"github.com/deepuncertainty/ddu/tensor"
 )
 
 // BenchmarkTrainingStep tells what a training step in steady state allocates on
@@ -21,7 +22,7 @@ func BenchmarkTrainingStep(b *testing.B) {
 				b.Fatal(err)
 			}
 			images, labels := syntheticBatch(o.Batch, input)
-			run, err := newTrainStep(network, images, labels)
+			run, err := newTrainStep(network, tensor.Float32, images, labels)
 			if err != nil {
 				b.Fatal(err)
 			}

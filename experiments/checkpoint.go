@@ -172,19 +172,24 @@ func weightsFile(path string) (string, error) {
 	}
 	file := filepath.Join(dir, modelFile)
 	if _, err := os.Stat(file); err != nil {
-		return "", fmt.Errorf("%s is a folder without a checkpoint, want a safetensors file or the folder of one trained network", path)
+		return "", fmt.Errorf("%s is a folder without a checkpoint, want a file of weights or the folder of one trained network", path)
 	}
 	return file, nil
 }
 
-// loadNetwork fills network from a safetensors file, or from a folder as
-// weightsFile takes it.
-func loadNetwork(network nn.Network, path string) error {
+// readWeights reads a file of weights, of torch.save or safetensors, or those in
+// a folder as weightsFile takes it.
+func readWeights(path string) (*checkpoint.File, error) {
 	path, err := weightsFile(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	file, err := checkpoint.ReadSafetensors(path)
+	return checkpoint.Read(path)
+}
+
+// loadNetwork fills network with the weights at path.
+func loadNetwork(network nn.Network, path string) error {
+	file, err := readWeights(path)
 	if err != nil {
 		return err
 	}

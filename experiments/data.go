@@ -1,6 +1,8 @@
 package experiments
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -16,31 +18,78 @@ type sets struct {
 }
 
 // openSets reads all sets before anything is trained, so that a missing one is
-// not found out hours later.
+// not found out hours later. All that are missing are told at once.
 func openSets(cfg *config.Config) (*sets, error) {
-	open := func(key, name string, train bool) (*dataset.Set, error) {
-		s, err := dataset.Open(name, dataset.Options{Root: cfg.Data.Root, Train: train})
-		return s, cfg.At(key, err)
+	open := func(name string, o dataset.Options) (*dataset.Set, error) {
+		o.Root = cfg.Data.Root
+		return dataset.Open(name, o)
+	}
+	shape, err := folderShape(cfg.Data.Shape)
+	if err != nil {
+		return nil, cfg.At("data.shape", err)
 	}
 	var s sets
-	var err error
-	if s.train, err = open("data.name", cfg.Data.Name, true); err != nil {
-		return nil, err
+	s.train, err = open(cfg.Data.Name, dataset.Options{Train: true, Shape: shape})
+	if err == nil || isMissing(err) {
+		var testErr error
+		s.test, testErr = open(cfg.Data.Name, dataset.Options{Shape: shape})
+		err = bothMissing(cfg.Data.Name, err, testErr)
 	}
-	if s.test, err = open("data.name", cfg.Data.Name, false); err != nil {
-		return nil, err
+	problems := []error{cfg.At("data.name", err)}
+	names := map[string]string{}
+	if s.test != nil {
+		names[s.test.Name] = cfg.Data.Name
 	}
 	for _, name := range cfg.Data.OOD {
-		ood, err := open("data.ood", name, false)
-		if err == nil {
-			err = cfg.At("data.ood", dataset.CheckShapes(s.test, ood))
-		}
-		if err != nil {
+		if err := errors.Join(problems...); err != nil && !isMissing(err) {
 			return nil, err
 		}
+		o := dataset.Options{OOD: true}
+		if s.test != nil {
+			o.Shape = s.test.Shape
+		}
+		ood, err := open(name, o)
+		if err == nil && s.test != nil {
+			err = dataset.CheckShapes(s.test, ood)
+		}
+		if err == nil {
+			if other, taken := names[ood.Name]; taken {
+				err = fmt.Errorf("%s and %s would both be called %s in tables and file names: rename one", other, name, ood.Name)
+			} else {
+				names[ood.Name] = name
+			}
+		}
+		problems = append(problems, cfg.At("data.ood", err))
 		s.ood = append(s.ood, ood)
 	}
-	return &s, nil
+	return &s, errors.Join(problems...)
+}
+
+func isMissing(err error) bool {
+	var missing *dataset.MissingError
+	return errors.As(err, &missing)
+}
+
+// bothMissing makes one error of those of the two parts of a set.
+func bothMissing(name string, train, test error) error {
+	var a, b *dataset.MissingError
+	if !errors.As(train, &a) || !errors.As(test, &b) {
+		return cmp.Or(train, test)
+	}
+	both := *a
+	both.Set, both.Files = name, slices.Concat(a.Files, b.Files)
+	return &both
+}
+
+// folderShape reads "3x32x32"; "" is the zero Shape.
+func folderShape(text string) (s dataset.Shape, err error) {
+	if text == "" {
+		return s, nil
+	}
+	if _, err := fmt.Sscanf(text, "%dx%dx%d", &s.C, &s.H, &s.W); err != nil {
+		return s, fmt.Errorf("found %q, want channels, height and width as in 3x32x32", text)
+	}
+	return s, nil
 }
 
 // part is some images of a set, in order.

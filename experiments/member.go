@@ -54,7 +54,7 @@ func (m *member) run(ctx context.Context) (report.Member, error) {
 	if err := os.MkdirAll(string(m.folder), 0o755); err != nil {
 		return report.Member{}, err
 	}
-	trainIndices, validateIndices, err := dataset.Split(m.sets.train.Len(), m.seed)
+	trainIndices, validateIndices, err := m.sets.train.Split(m.seed)
 	if err != nil {
 		return report.Member{}, m.cfg.At("seed", err)
 	}
@@ -143,4 +143,13 @@ func newOptimizer(c config.Train, parameters []nn.NamedParameter) (optim.Optimiz
 		return optim.NewAdam(parameters, optim.AdamOptions{WeightDecay: c.WeightDecay})
 	}
 	return optim.NewSGD(parameters, optim.SGDOptions{Momentum: c.Momentum, WeightDecay: c.WeightDecay, Nesterov: c.Nesterov})
+}
+
+// activations is the element type of a configuration whose precision is decided.
+func activations(cfg *config.Config) tensor.DType {
+	dt, err := nn.ParsePrecision(cfg.Precision)
+	if err != nil {
+		panic(err) // Run has parsed it
+	}
+	return dt
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/deepuncertainty/ddu/experiments/dataset"
 	"github.com/deepuncertainty/ddu/experiments/report"
 	"github.com/deepuncertainty/ddu/kernels"
+	"github.com/deepuncertainty/ddu/nn"
 )
 
 // Options say where and how to run.
@@ -92,7 +93,8 @@ func checkNetwork(cfg *config.Config, train *dataset.Set) error {
 }
 
 // useEngine sets level and threads as the configuration says and returns it with
-// the level that is used: a run can only be resumed to the same bits at that.
+// the level and precision that are used: a run can only be resumed to the same bits
+// with those.
 func useEngine(cfg *config.Config) (*config.Config, error) {
 	if err := kernels.EnvironmentError(); err != nil {
 		return nil, err
@@ -118,8 +120,12 @@ func useEngine(cfg *config.Config) (*config.Config, error) {
 	if err != nil {
 		return nil, cfg.At("conv", err)
 	}
+	precision, err := nn.ParsePrecision(cfg.Precision)
+	if err != nil {
+		return nil, cfg.At("precision", err)
+	}
 	used := *cfg
-	used.ISA = kernels.CurrentLevel().String()
+	used.ISA, used.Precision = kernels.CurrentLevel().String(), nn.PrecisionName(precision)
 	return &used, nil
 }
 
@@ -137,7 +143,10 @@ func prepareFolder(cfg *config.Config, o Options) error {
 	if err != nil {
 		return err
 	}
-	return writeBytes(o.Folder.path(configFile), resolved)
+	if err := writeBytes(o.Folder.path(configFile), resolved); err != nil {
+		return fmt.Errorf("run folder: %w", err)
+	}
+	return nil
 }
 
 // checkResume refuses to go on with other settings than the run began with,

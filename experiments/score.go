@@ -28,7 +28,7 @@ func (m *member) score(ctx context.Context, network nn.Network, train, validate 
 			return done, nil
 		}
 	}
-	predictor, err := nn.Freeze(network)
+	predictor, err := nn.FreezeAs(network, activations(m.cfg))
 	if err != nil {
 		return report.Member{}, err
 	}
@@ -173,7 +173,7 @@ func (s *scorer) each(ctx context.Context, p part, f func(b *dataset.Batch, logi
 // validation returns the mean loss and the accuracy on the validation images, in
 // evaluation mode.
 func (t *trainer) validation(ctx context.Context, epoch int) (loss, accuracy float64, err error) {
-	predictor, err := nn.Freeze(t.network)
+	predictor, err := nn.FreezeAs(t.network, activations(t.cfg))
 	if err != nil {
 		return 0, 0, err
 	}

@@ -103,7 +103,7 @@ func (t *trainer) epoch(ctx context.Context, epoch int) (EpochMetrics, error) {
 func (t *trainer) step(batch *dataset.Batch, lr float64, at int) (loss float64, correct int, err error) {
 	t.tape.Trace = t.trace.recorder
 	defer t.tape.Reset()
-	ctx := &autograd.Context{Tape: t.tape, Training: true, Key: t.key.Fold(uint64(at)), Pool: t.pool}
+	ctx := &autograd.Context{Tape: t.tape, Training: true, Key: t.key.Fold(uint64(at)), Pool: t.pool, DType: activations(t.cfg)}
 	logits, _, err := t.network.Forward(ctx, autograd.Constant(batch.Images))
 	if err != nil {
 		return 0, 0, err

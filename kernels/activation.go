@@ -41,18 +41,18 @@ var (
 )
 
 // ActivationForward computes y = act(x). y may be x.
-func ActivationForward(y, x []float32, act Activation) {
+func ActivationForward[E Element](y, x []E, act Activation) {
 	act.check("ActivationForward")
 	checkLengths("ActivationForward", len(y), length("x", x))
-	activationForward[act].flat(len(y), nil, x, y)
+	kernelOf[E](activationForward[act]).elements(len(y), nil, parameters(x), parameters(y))
 }
 
 // ActivationBackward computes dx (+)= dy*act'(x) from the output y = act(x). dx
 // may be dy.
-func ActivationBackward(dx, dy, y []float32, act Activation, accumulate bool) {
+func ActivationBackward[E Element](dx, dy, y []E, act Activation, accumulate bool) {
 	act.check("ActivationBackward")
 	checkLengths("ActivationBackward", len(dx), length("dy", dy), length("y", y))
-	activationBackward[act][index(accumulate)].flat(len(dx), nil, dy, y, dx)
+	kernelOf[E](activationBackward[act][index(accumulate)]).elements(len(dx), nil, parameters(dy), parameters(y), parameters(dx))
 }
 
 // index turns a condition into an index.

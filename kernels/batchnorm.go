@@ -42,7 +42,7 @@ var (
 // [rows][c]. Blocks of rows are summed about a mean of their own and then
 // combined in float64 (Chan, Golub, LeVeque 1979), so neither a large mean nor
 // many rows cost accuracy.
-func BatchNormStats(mean, variance []float32, x []float32, rows, c int) {
+func BatchNormStats[E Element](mean, variance []float32, x []E, rows, c int) {
 	checkLengths("BatchNormStats", c, length("mean", mean), length("variance", variance))
 	checkLengths("BatchNormStats", rows*c, length("x", x))
 	if rows == 0 {
@@ -55,15 +55,18 @@ func BatchNormStats(mean, variance []float32, x []float32, rows, c int) {
 	partial := takeScratch[float32](blocks * 3 * width)
 	defer partial.drop()
 	clear(partial.data)
-	m := moments{mean, variance, x, partial.data, rows, c}
+	m := moments{kernelOf[E](&vecSumRows), kernelOf[E](&vecDeviations), mean, variance, matrix(x, c), partial.data, rows, c}
 	momentsLoop.parallel(blocks, m)
 	combineMomentsLoop.parallel(ceilDiv(c, momentsColumns), m)
 }
 
 // moments is a call of BatchNormStats.
 type moments struct {
-	mean, variance, x, blocks []float32
-	rows, c                   int
+	sum, deviations *vectorKernel
+	mean, variance  []float32
+	x               vectorStream
+	blocks          []float32
+	rows, c         int
 }
 
 var (
@@ -77,9 +80,9 @@ func (m *moments) block(b int) {
 	rows := blockSpan(rowBlock(c), m.rows, b)
 	part := func(i int) vectorStream { return vectorStream{data: m.blocks[i*width:], block: 3 * width} }
 	head := centreRows(rows.len(), c)
-	vecSumRows.foldedBlock(rows.from, rows.from+head, c, nil, []vectorStream{matrix(m.x, c), part(0)})
+	m.sum.foldedBlock(rows.from, rows.from+head, c, nil, []vectorStream{m.x, part(0)})
 	centre(m.blocks[b*3*width:][:width], c, head)
-	vecDeviations.foldedBlock(rows.from, rows.to, c, nil, []vectorStream{matrix(m.x, c), part(0), part(1), part(2)})
+	m.deviations.foldedBlock(rows.from, rows.to, c, nil, []vectorStream{m.x, part(0), part(1), part(2)})
 }
 
 // centreRows is how many of the first n rows give the centre of a block: an
@@ -139,7 +142,7 @@ func (m *moments) combine(t int) {
 
 // BatchNormForward computes y = act(x*scale + shift + residual) for x [rows][c],
 // scale and shift [c], residual [rows][c] or nil. y may be x or residual.
-func BatchNormForward(y, x, scale, shift, residual []float32, act Activation, rows, c int) {
+func BatchNormForward[E Element](y, x []E, scale, shift []float32, residual []E, act Activation, rows, c int) {
 	act.check("BatchNormForward")
 	checkLengths("BatchNormForward", rows*c, length("y", y), length("x", x))
 	checkLengths("BatchNormForward", c, length("scale", scale), length("shift", shift))
@@ -148,26 +151,26 @@ func BatchNormForward(y, x, scale, shift, residual []float32, act Activation, ro
 		checkLengths("BatchNormForward", rows*c, length("residual", residual))
 		streams = append(streams, matrix(residual, c))
 	}
-	batchNormForward[act][index(residual != nil)].channels(rows, c, nil, streams...)
+	kernelOf[E](batchNormForward[act][index(residual != nil)]).channels(rows, c, nil, streams...)
 }
 
 // BatchNormBackwardReduce computes the sums over rows of dz = dy*act'(z) and of
 // dz*xhat, xhat = (x-mean)*invstd. The derivative is taken from the output y,
 // which ActNone does not read.
-func BatchNormBackwardReduce(sumDz, sumDzXhat []float32, dy, y, x, mean, invstd []float32, act Activation, rows, c int) {
+func BatchNormBackwardReduce[E Element](sumDz, sumDzXhat []float32, dy, y, x []E, mean, invstd []float32, act Activation, rows, c int) {
 	checkBatchNormBackward("BatchNormBackwardReduce", dy, y, x, act, rows, c)
 	checkLengths("BatchNormBackwardReduce", c, length("sumDz", sumDz), length("sumDzXhat", sumDzXhat), length("mean", mean), length("invstd", invstd))
 	if act == ActNone {
 		y = nil
 	}
-	sums := columnSums(batchNormReduce[act], rows, c, 2, matrix(dy, c), matrix(y, c), matrix(x, c), parameters(mean))
+	sums := columnSums(kernelOf[E](batchNormReduce[act]), rows, c, 2, matrix(dy, c), matrix(y, c), matrix(x, c), parameters(mean))
 	defer sums.drop()
 	for j := range c {
 		sumDz[j], sumDzXhat[j] = float32(sums.data[j]), float32(sums.data[c+j]*float64(invstd[j]))
 	}
 }
 
-func checkBatchNormBackward(name string, dy, y, x []float32, act Activation, rows, c int) {
+func checkBatchNormBackward[E Element](name string, dy, y, x []E, act Activation, rows, c int) {
 	act.check(name)
 	checkLengths(name, rows*c, length("dy", dy))
 	if act != ActNone {
@@ -185,7 +188,7 @@ func checkBatchNormBackward(name string, dy, y, x []float32, act Activation, row
 //
 // in evaluation dx (+)= gamma*invstd*dz, and dresidual (+)= dz unless it is nil.
 // dx may be dy; dresidual may be dy if dx is not.
-func BatchNormBackward(dx, dresidual, dy, y, x, mean, invstd, gamma, sumDz, sumDzXhat []float32, act Activation, rows, c int, training, accumulate, accumulateResidual bool) {
+func BatchNormBackward[E Element](dx, dresidual, dy, y, x []E, mean, invstd, gamma, sumDz, sumDzXhat []float32, act Activation, rows, c int, training, accumulate, accumulateResidual bool) {
 	checkBatchNormBackward("BatchNormBackward", dy, y, x, act, rows, c)
 	checkLengths("BatchNormBackward", rows*c, length("dx", dx))
 	checkLengths("BatchNormBackward", c, length("invstd", invstd), length("gamma", gamma))
@@ -210,10 +213,10 @@ func BatchNormBackward(dx, dresidual, dy, y, x, mean, invstd, gamma, sumDz, sumD
 	streams := append(make([]vectorStream, 0, maxVectorStreams), matrix(dy, c), matrix(y, c), matrix(x, c),
 		parameters(b), parameters(shift), parameters(a), matrix(dx, c))
 	if act == ActNone {
-		streams[1].data = nil
+		streams[1] = vectorStream{}
 	}
 	if !training {
-		streams[2].data = nil
+		streams[2] = vectorStream{}
 	}
 	residual := 0
 	if dresidual != nil {
@@ -221,7 +224,7 @@ func BatchNormBackward(dx, dresidual, dy, y, x, mean, invstd, gamma, sumDz, sumD
 		streams = append(streams, matrix(dresidual, c))
 		residual = 1 + index(accumulateResidual)
 	}
-	batchNormBackward[act][index(!training)][index(accumulate)][residual].channels(rows, c, nil, streams...)
+	kernelOf[E](batchNormBackward[act][index(!training)][index(accumulate)][residual]).channels(rows, c, nil, streams...)
 }
 
 // InvStd computes dst = 1/sqrt(variance + eps).

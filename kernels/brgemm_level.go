@@ -13,12 +13,12 @@ var (
 // brgemmOf returns the micro-kernels for T of the current level.
 func brgemmOf[T float]() *brgemmKernels {
 	if elemSize[T]() == 8 {
-		return &brgemmF64[CurrentLevel()]
+		return &brgemmF64[CurrentLevel().tables()]
 	}
-	return &brgemmF32[CurrentLevel()]
+	return &brgemmF32[CurrentLevel().tables()]
 }
 
-func elemSize[T float]() int {
+func elemSize[T any]() int {
 	var zero T
 	return int(unsafe.Sizeof(zero))
 }

@@ -177,7 +177,11 @@ func TestConv2dBitsDoNotDependOnThreads(t *testing.T) {
 func checkConv2dThreads(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(11, 12))
-		for _, s := range []Conv2dShape{{40, 16, 16, 16, 24, 3, 3, 1, 1}, {40, 3, 9, 9, 20, 3, 3, 1, 1}, {1, 40, 16, 20, 24, 3, 3, 1, 1}, {3, 40, 4, 4, 70, 3, 3, 2, 1}, {150, 40, 5, 9, 70, 3, 3, 1, 1}} {
+		shapes := []Conv2dShape{{40, 16, 16, 16, 24, 3, 3, 1, 1}, {40, 3, 9, 9, 20, 3, 3, 1, 1}, {1, 40, 16, 20, 24, 3, 3, 1, 1}, {3, 40, 4, 4, 70, 3, 3, 2, 1}, {150, 40, 5, 9, 70, 3, 3, 1, 1}}
+		if testing.Short() { // an emulator takes a minute for those
+			shapes = []Conv2dShape{{40, 8, 8, 8, 24, 3, 3, 1, 1}, {40, 3, 5, 5, 20, 3, 3, 1, 1}, {1, 40, 16, 20, 24, 3, 3, 1, 1}, {3, 40, 4, 4, 70, 3, 3, 2, 1}, {150, 20, 3, 5, 35, 3, 3, 1, 1}}
+		}
+		for _, s := range shapes {
 			x, w, dy := randomSlice[float32](r, s.inputLen()), randomSlice[float32](r, s.weightLen()), randomSlice[float32](r, s.outputLen())
 			var first []float32
 			for _, threads := range []int{1, 2, 7} {

@@ -12,10 +12,11 @@ import (
 
 // fenced returns a copy of s between two pages that may not be touched: at the
 // end of its memory, or at the start.
-func fenced[T float](t *testing.T, s []T, atEnd bool) []T {
+func fenced[T any](t *testing.T, s []T, atEnd bool) []T {
 	t.Helper()
 	page := syscall.Getpagesize()
-	bytes := len(s) * elemSize[T]()
+	var zero T
+	bytes := len(s) * int(unsafe.Sizeof(zero))
 	inner := max(ceilDiv(bytes, page), 1) * page
 	memory, err := syscall.Mmap(-1, 0, inner+2*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
@@ -144,4 +145,20 @@ func TestSyrkFloat64StaysInItsSlices(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestBFloat16StaysInItsSlices runs everything on activations of bfloat16, each slice
+// between fences.
+func TestBFloat16StaysInItsSlices(t *testing.T) {
+	for _, n := range []int{4, 5, 8, 13, 16, 31} {
+		eachFence(t, func(t *testing.T, atEnd bool) {
+			slices := make([][]uint16, 5)
+			for i := range slices {
+				slices[i] = fenced(t, make([]uint16, n), atEnd)
+			}
+			for _, op := range elementFunctions[uint16](1, n, make([]float32, 6*n)) {
+				op.run(slices)
+			}
+		})
+	}
 }

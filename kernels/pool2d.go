@@ -83,7 +83,7 @@ func floats(index []int32) []float32 {
 // MaxPool2dForward computes the maximum of each window of x [H][W][N][C], and
 // its position kh*Kernel+kw in the window: the first if there are several, NaN
 // before anything else.
-func MaxPool2dForward(y []float32, index []int32, x []float32, s Pool2dShape) {
+func MaxPool2dForward[E Element](y []E, index []int32, x []E, s Pool2dShape) {
 	s.check("MaxPool2dForward", len(x), len(y))
 	checkLengths("MaxPool2dForward", len(y), sliceLength{name: "index", got: len(index)})
 	size := s.pixel()
@@ -95,17 +95,17 @@ func MaxPool2dForward(y []float32, index []int32, x []float32, s Pool2dShape) {
 		positions[t] = math.Float32frombits(uint32(t))
 	}
 	s.eachOutput(func(oh, ow, part, out, n int) {
-		kernel := &vecMaxPoolFirst
+		kernel := kernelOf[E](&vecMaxPoolFirst)
 		for kh := range s.Kernel {
 			in := s.windowRow(oh, ow, kh) + part
 			kernel.block(0, s.Kernel, n, nil, matrix(x[in:], size), perRow(positions[kh*s.Kernel:]), parameters(y[out:]), parameters(maxima[out:]))
-			kernel = &vecMaxPoolNext
+			kernel = kernelOf[E](&vecMaxPoolNext)
 		}
 	})
 }
 
 // MaxPool2dBackward computes dx (+)= dy at the position of each maximum.
-func MaxPool2dBackward(dx, dy []float32, index []int32, s Pool2dShape, accumulate bool) {
+func MaxPool2dBackward[E Element](dx, dy []E, index []int32, s Pool2dShape, accumulate bool) {
 	s.check("MaxPool2dBackward", len(dx), len(dy))
 	checkLengths("MaxPool2dBackward", len(dy), sliceLength{name: "index", got: len(index)})
 	size := s.pixel()
@@ -113,10 +113,10 @@ func MaxPool2dBackward(dx, dy []float32, index []int32, s Pool2dShape, accumulat
 		return
 	}
 	positions := floats(index)
-	s.eachInput(accumulate, dx, func(t, in, out, n int, add bool) {
-		kernel := &vecMaxPoolGradient
+	eachInput(s, accumulate, dx, func(t, in, out, n int, add bool) {
+		kernel := kernelOf[E](&vecMaxPoolGradient)
 		if add {
-			kernel = &vecMaxPoolGradientAccumulate
+			kernel = kernelOf[E](&vecMaxPoolGradientAccumulate)
 		}
 		kernel.block(0, 1, n, []float32{math.Float32frombits(uint32(t))}, parameters(dy[out:]), parameters(positions[out:]), parameters(dx[in:]))
 	})
@@ -126,7 +126,7 @@ func MaxPool2dBackward(dx, dy []float32, index []int32, s Pool2dShape, accumulat
 // every output whose window covers it, from out, at position t of the window. The
 // first of them may overwrite dx unless that accumulates; where there is none, dx
 // becomes 0.
-func (s Pool2dShape) eachInput(accumulate bool, dx []float32, f func(t, in, out, n int, add bool)) {
+func eachInput[E Element](s Pool2dShape, accumulate bool, dx []E, f func(t, in, out, n int, add bool)) {
 	s.eachPart(s.H*s.W, s.W, func(ih, iw, from, to int) {
 		in, n, add := (ih*s.W+iw)*s.pixel()+from, to-from, accumulate
 		s.eachWindow(ih, iw, func(oh, ow int) {
@@ -152,36 +152,48 @@ func (s Pool2dShape) eachWindow(ih, iw int, f func(oh, ow int)) {
 }
 
 // AvgPool2dForward computes the mean of each window of x [H][W][N][C].
-func AvgPool2dForward(y, x []float32, s Pool2dShape) {
+func AvgPool2dForward[E Element](y, x []E, s Pool2dShape) {
 	s.check("AvgPool2dForward", len(x), len(y))
 	size := s.pixel()
 	if size == 0 {
 		return
 	}
 	factor := []float32{1 / float32(s.Kernel*s.Kernel)}
+	exact, _ := any(y).([]float32)
 	s.eachOutput(func(oh, ow, part, out, n int) {
-		kernel := &vecSumWindowFirst
+		mean := exact
+		if exact != nil {
+			mean = exact[out:]
+		} else { // rounded once, not for each row of the window
+			sums := takeScratch[float32](n)
+			defer sums.drop()
+			mean = sums.data
+		}
+		kernel := kernelOf[E](&vecSumWindowFirst)
 		for kh := range s.Kernel {
 			in := s.windowRow(oh, ow, kh) + part
-			kernel.block(0, s.Kernel, n, factor, matrix(x[in:], size), parameters(y[out:]))
-			kernel = &vecSumWindowNext
+			kernel.block(0, s.Kernel, n, factor, matrix(x[in:], size), parameters(mean))
+			kernel = kernelOf[E](&vecSumWindowNext)
+		}
+		if exact == nil {
+			vecRound.block(0, 1, n, nil, parameters(mean), parameters(y[out:]))
 		}
 	})
 }
 
 // AvgPool2dBackward computes dx (+)= the mean's share of dy.
-func AvgPool2dBackward(dx, dy []float32, s Pool2dShape, accumulate bool) {
+func AvgPool2dBackward[E Element](dx, dy []E, s Pool2dShape, accumulate bool) {
 	s.check("AvgPool2dBackward", len(dx), len(dy))
 	size := s.pixel()
 	if size == 0 {
 		return
 	}
 	factor := []float32{1 / float32(s.Kernel*s.Kernel)}
-	s.eachInput(accumulate, dx, func(_, in, out, n int, add bool) {
+	eachInput(s, accumulate, dx, func(_, in, out, n int, add bool) {
 		if add {
-			vecAxpy.block(0, 1, n, factor, parameters(dx[in:]), parameters(dy[out:]))
+			kernelOf[E](&vecAxpy).block(0, 1, n, factor, parameters(dx[in:]), parameters(dy[out:]))
 		} else {
-			vecScale.block(0, 1, n, factor, parameters(dy[out:]), parameters(dx[in:]))
+			kernelOf[E](&vecScale).block(0, 1, n, factor, parameters(dy[out:]), parameters(dx[in:]))
 		}
 	})
 }

@@ -89,10 +89,10 @@ func Normalize(dst, x []float32, eps float32) float64 {
 }
 
 // SumRows computes dst (+)= the sum of the rows of x [rows][c].
-func SumRows(dst, x []float32, rows, c int, accumulate bool) {
+func SumRows[E Element](dst []float32, x []E, rows, c int, accumulate bool) {
 	checkLengths("SumRows", c, length("dst", dst))
 	checkLengths("SumRows", rows*c, length("x", x))
-	sums := columnSums(&vecSumRows, rows, c, 1, matrix(x, c))
+	sums := columnSums(kernelOf[E](&vecSumRows), rows, c, 1, matrix(x, c))
 	defer sums.drop()
 	for j, s := range sums.data {
 		if accumulate {

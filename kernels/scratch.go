@@ -7,14 +7,17 @@ import (
 )
 
 // scratch is working memory for one call.
-type scratch[T float] struct{ data []T }
+type scratch[T scratchable] struct{ data []T }
+
+type scratchable interface{ float | uint16 }
 
 // Small working memory is kept by size class, large memory, of which the classes
 // together would hold far too much, in one list.
 var (
-	scratchClasses [2][bits.UintSize]sync.Pool
+	scratchClasses [3][bits.UintSize]sync.Pool
 	scratch32      scratchList[float32]
 	scratch64      scratchList[float64]
+	scratch16      scratchList[uint16]
 )
 
 const (
@@ -24,12 +27,12 @@ const (
 )
 
 // takeScratch returns n elements with any contents. Put them back with drop.
-func takeScratch[T float](n int) *scratch[T] {
+func takeScratch[T scratchable](n int) *scratch[T] {
 	if n > largeScratch {
 		return scratchListOf[T]().take(n)
 	}
 	class := bits.Len(uint(max(n, 1) - 1))
-	if s, ok := scratchClasses[elemSize[T]()/8][class].Get().(*scratch[T]); ok {
+	if s, ok := scratchClasses[elemSize[T]()/4][class].Get().(*scratch[T]); ok {
 		s.data = s.data[:n]
 		return s
 	}
@@ -42,19 +45,22 @@ func (s *scratch[T]) drop() {
 		return
 	}
 	class := bits.Len(uint(cap(s.data) - 1))
-	scratchClasses[elemSize[T]()/8][class].Put(s)
+	scratchClasses[elemSize[T]()/4][class].Put(s)
 }
 
-func scratchListOf[T float]() *scratchList[T] {
+func scratchListOf[T scratchable]() *scratchList[T] {
 	var list any = &scratch32
-	if elemSize[T]() == 8 {
+	switch elemSize[T]() {
+	case 8:
 		list = &scratch64
+	case 2:
+		list = &scratch16
 	}
 	return list.(*scratchList[T])
 }
 
 // scratchList keeps free buffers by rising capacity.
-type scratchList[T float] struct {
+type scratchList[T scratchable] struct {
 	mu   sync.Mutex
 	free []*scratch[T]
 }

@@ -35,21 +35,57 @@ var vectorArgsPool = sync.Pool{New: func() any { return new(vectorArgs) }}
 type vectorKernel struct {
 	levels  [numLevels]func(*vectorArgs)
 	scalars [maxVectorScalars]float32
+	bf16    *vectorKernel // its twin for activations of bfloat16, if it has one
+}
+
+// kernelOf returns the twin of k for activations of type E.
+func kernelOf[E Element](k *vectorKernel) *vectorKernel {
+	var zero E
+	if _, ok := any(zero).(uint16); ok {
+		return k.bf16
+	}
+	return k
 }
 
 // vectorStream is one stream of a loop over rows.
 type vectorStream struct {
 	data   []float32
-	stride int // in elements; 0: the same for every row
-	block  int // elements from one block of rows to the next, for what each block has of its own
-	step   int // elements from one stream of a bundle to the next; the first stands for all
+	bf16   []uint16 // in place of data
+	stride int      // in elements; 0: the same for every row
+	block  int      // elements from one block of rows to the next, for what each block has of its own
+	step   int      // elements from one stream of a bundle to the next; the first stands for all
 }
 
 // matrix is a stream of rows of c elements, parameters one of the same c elements
 // for every row, perRow one of a scalar per row.
-func matrix(data []float32, c int) vectorStream { return vectorStream{data: data, stride: c} }
-func parameters(data []float32) vectorStream    { return vectorStream{data: data} }
-func perRow(data []float32) vectorStream        { return vectorStream{data: data, stride: 1} }
+func matrix[E Element](data []E, c int) vectorStream {
+	s := parameters(data)
+	s.stride = c
+	return s
+}
+
+func parameters[E Element](data []E) vectorStream {
+	switch data := any(data).(type) {
+	case []float32:
+		return vectorStream{data: data}
+	case []uint16:
+		return vectorStream{bf16: data}
+	}
+	return vectorStream{}
+}
+
+func perRow(data []float32) vectorStream { return vectorStream{data: data, stride: 1} }
+
+// from is the stream from its element i on.
+func (s vectorStream) from(i int) vectorStream {
+	switch {
+	case s.data != nil:
+		s.data = s.data[i:]
+	case s.bf16 != nil:
+		s.bf16 = s.bf16[i:]
+	}
+	return s
+}
 
 // call computes rows x cols elements of streams at the current level. The first
 // element has this index.
@@ -63,11 +99,14 @@ func (k *vectorKernel) call(rows, cols, index int, scalars []float32, streams []
 	copy(args.scalars[:], scalars)
 	for i, s := range streams {
 		args.streams[i], args.strides[i] = unsafe.Pointer(unsafe.SliceData(s.data)), 4*s.stride
+		if s.bf16 != nil {
+			args.streams[i], args.strides[i] = unsafe.Pointer(unsafe.SliceData(s.bf16)), 2*s.stride
+		}
 		if s.step != 0 {
 			args.strides[maxVectorStreams-1] = 4 * s.step
 		}
 	}
-	level := CurrentLevel()
+	level := CurrentLevel().tables()
 	switch level {
 	case AVX512:
 		args.mask = 1<<(cols%16) - 1
@@ -120,7 +159,12 @@ func (k *vectorKernel) flat(n int, scalars []float32, streams ...[]float32) {
 	for i, s := range streams {
 		all[i].data = s
 	}
-	j := k.job(n, 0, scalars, all[:len(streams)])
+	k.elements(n, scalars, all[:len(streams)]...)
+}
+
+// elements is flat for streams of any type.
+func (k *vectorKernel) elements(n int, scalars []float32, streams ...vectorStream) {
+	j := k.job(n, 0, scalars, streams)
 	Parallel(ceilDiv(n, flatBlock), j.flatPart)
 	j.drop()
 }
@@ -129,9 +173,7 @@ func (j *vectorJob) flat(i int) {
 	b := blockSpan(flatBlock, j.n, i)
 	var at [maxVectorStreams]vectorStream
 	for i, s := range j.streams[:j.used] {
-		if s.data != nil {
-			at[i].data = s.data[b.from:]
-		}
+		at[i] = s.from(b.from)
 	}
 	j.kernel.call(1, b.len(), b.from, j.scalars[:j.set], at[:j.used])
 }
@@ -154,11 +196,8 @@ func (k *vectorKernel) block(from, to, c int, scalars []float32, streams ...vect
 		return
 	}
 	var at [maxVectorStreams]vectorStream
-	copy(at[:], streams)
 	for i, s := range streams {
-		if s.data != nil {
-			at[i].data = s.data[from*s.stride:]
-		}
+		at[i] = s.from(from * s.stride)
 	}
 	k.call(to-from, c, 0, scalars, at[:len(streams)])
 }
@@ -194,10 +233,8 @@ func (k *vectorKernel) foldedBlock(from, to, c int, scalars []float32, streams [
 	var at [maxVectorStreams]vectorStream
 	start := func(row, fold int) {
 		for i, s := range streams {
-			if s.data != nil {
-				s.data = s.data[row*s.stride+b*s.block:]
-			}
-			at[i] = vectorStream{data: s.data, stride: s.stride * fold}
+			s = s.from(row*s.stride + b*s.block)
+			at[i] = vectorStream{data: s.data, bf16: s.bf16, stride: s.stride * fold}
 		}
 	}
 	whole := (to - from) / fold

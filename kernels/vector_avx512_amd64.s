@@ -21,6 +21,10 @@ DATA iota<>+56(SB)/4, $14
 DATA iota<>+60(SB)/4, $15
 GLOBL iota<>(SB), RODATA|NOPTR, $64
 
+// What rounds the upper half of a float32 to nearest, with the last bit of it added.
+DATA half<>+0(SB)/4, $0x7fff
+GLOBL half<>(SB), RODATA|NOPTR, $4
+
 // func vectorAddAVX512(args *vectorArgs)
 TEXT ·vectorAddAVX512(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), DI
@@ -47,6 +51,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z0
 	VMOVUPS.Z (R9)(CX*1), K1, Z1
 	VADDPS Z1, Z0, Z2
@@ -86,6 +91,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z0
 	VMOVUPS.Z (R9)(CX*1), K1, Z1
 	VMULPS Z1, Z0, Z2
@@ -125,6 +131,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R9)(CX*1), K1, Z1
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VFMADD231PS Z1, Z0, Z2
@@ -162,6 +169,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMULPS Z1, Z0, Z2
 	VMOVUPS Z2, K1, (R9)(CX*1)
@@ -195,6 +203,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS Z0, K1, (R8)(CX*1)
 next:
 	ADDQ 160(DI), R8
@@ -228,6 +237,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z0
 	VMOVUPS.Z (R9)(CX*1), K1, Z1
 	VADDPS Z1, Z0, Z2
@@ -302,6 +312,7 @@ row1:
 end1:
 	TESTQ $15, 8(DI)
 	JZ done
+restStrip:
 	VMOVUPS.Z (R9)(CX*1), K1, Z0
 	MOVQ 96(DI), R8
 	MOVQ 0(DI), AX
@@ -334,6 +345,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z0
 	VMOVUPS.Z (R9)(CX*1), K1, Z1
 	VADDPS Z0, Z1, Z2
@@ -408,6 +420,7 @@ row1:
 end1:
 	TESTQ $15, 8(DI)
 	JZ done
+restStrip:
 	VMOVUPS.Z (R9)(CX*1), K1, Z0
 	MOVQ 96(DI), R8
 	MOVQ 0(DI), AX
@@ -440,6 +453,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z0
 	VMOVUPS.Z (R9)(CX*1), K1, Z1
 	VFMADD231PS Z0, Z0, Z1
@@ -541,6 +555,7 @@ row1:
 end1:
 	TESTQ $15, 8(DI)
 	JZ done
+restStrip:
 	VMOVUPS.Z (R9)(CX*1), K1, Z0
 	VMOVUPS.Z (R10)(CX*1), K1, Z1
 	VMOVUPS.Z (R11)(CX*1), K1, Z2
@@ -583,6 +598,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z0
 	VMOVUPS.Z (R9)(CX*1), K1, Z1
 	VSUBPS Z1, Z0, Z2
@@ -674,6 +690,7 @@ row1:
 end1:
 	TESTQ $15, 8(DI)
 	JZ done
+restStrip:
 	VMOVUPS.Z (R10)(CX*1), K1, Z0
 	MOVQ 96(DI), R8
 	MOVQ 104(DI), R9
@@ -710,6 +727,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z0
 	VMOVUPS.Z (R9)(CX*1), K1, Z1
 	VMOVUPS.Z (R10)(CX*1), K1, Z2
@@ -749,6 +767,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VMAXPS Z0, Z2, K1, Z0
 next:
@@ -834,6 +853,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z16
 	VSUBPS Z0, Z16, Z17
 	VMAXPS Z17, Z3, Z16
@@ -948,6 +968,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z16
 	VSUBPS Z0, Z16, Z17
 	VMAXPS Z17, Z3, Z16
@@ -1022,6 +1043,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMULPS Z0, Z1, Z2
 	VMOVUPS Z2, K1, (R10)(CX*1)
@@ -1063,6 +1085,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VSUBPS Z0, Z2, Z3
 	VSUBPS Z1, Z3, Z2
@@ -1105,6 +1128,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VMOVUPS.Z (R9)(CX*1), K1, Z3
 	VMULPS Z3, Z2, Z4
@@ -1152,6 +1176,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VADDPS Z0, Z2, K1, Z0
 next:
@@ -1200,6 +1225,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VSUBPS Z0, Z2, Z3
@@ -1246,6 +1272,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VSUBPS Z0, Z2, Z3
@@ -1331,6 +1358,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z15
 	VMAXPS Z15, Z2, Z16
 	VMINPS Z16, Z1, Z17
@@ -1441,6 +1469,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z15
 	VMAXPS Z15, Z2, Z16
 	VMINPS Z16, Z1, Z17
@@ -1551,6 +1580,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z16
 	VSUBPS Z0, Z16, Z17
 	VMAXPS Z17, Z3, Z16
@@ -1660,6 +1690,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z16
 	VSUBPS Z0, Z16, Z17
 	VMAXPS Z17, Z3, Z16
@@ -1765,6 +1796,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z15
 	VMAXPS Z15, Z1, Z16
 	VMINPS Z16, Z0, Z17
@@ -1867,6 +1899,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z15
 	VMAXPS Z15, Z1, Z16
 	VMINPS Z16, Z0, Z17
@@ -2010,6 +2043,7 @@ row1:
 end1:
 	TESTQ $15, 8(DI)
 	JZ done
+restStrip:
 	VBROADCASTSS 32(DI), Z3
 	VBROADCASTSS 36(DI), Z4
 	MOVQ 96(DI), R8
@@ -2137,6 +2171,7 @@ row1:
 end1:
 	TESTQ $15, 8(DI)
 	JZ done
+restStrip:
 	VMOVUPS.Z (R10)(CX*1), K1, Z1
 	VMOVUPS.Z (R11)(CX*1), K1, Z2
 	MOVQ 96(DI), R8
@@ -2190,6 +2225,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VMOVUPS.Z (R9)(CX*1), K1, Z3
 	VPCMPEQD Z0, Z3, K2
@@ -2235,6 +2271,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VMOVUPS.Z (R9)(CX*1), K1, Z3
 	VPCMPEQD Z0, Z3, K2
@@ -2313,6 +2350,7 @@ row1:
 end1:
 	TESTQ $15, 8(DI)
 	JZ done
+restStrip:
 	VBROADCASTSS 36(DI), Z2
 	MOVQ 96(DI), R8
 	MOVQ 0(DI), AX
@@ -2388,6 +2426,7 @@ row1:
 end1:
 	TESTQ $15, 8(DI)
 	JZ done
+restStrip:
 	VMOVUPS.Z (R9)(CX*1), K1, Z1
 	MOVQ 96(DI), R8
 	MOVQ 0(DI), AX
@@ -2460,6 +2499,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z8
 	VPXORD Z1, Z0, Z9
 	VPSRLD $16, Z9, Z10
@@ -2556,6 +2596,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z8
 	VPXORD Z1, Z0, Z9
 	VPSRLD $16, Z9, Z10
@@ -2624,6 +2665,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VMOVUPS.Z (R9)(CX*1), K1, Z3
 	VFMADD231PS Z2, Z0, Z3
@@ -2672,6 +2714,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z3
 	VMOVUPS.Z (R9)(CX*1), K1, Z4
 	VFMADD231PS Z3, Z0, Z4
@@ -2722,6 +2765,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z3
 	VMOVUPS.Z (R9)(CX*1), K1, Z4
 	VFMADD231PS Z3, Z0, Z4
@@ -2774,6 +2818,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z3
 	VMOVUPS.Z (R9)(CX*1), K1, Z4
 	VFMADD231PS Z3, Z0, Z4
@@ -2821,6 +2866,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VMOVUPS.Z (R9)(CX*1), K1, Z3
 	VFMADD231PS Z2, Z0, Z3
@@ -2882,6 +2928,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z7
 	VMOVUPS.Z (R9)(CX*1), K1, Z8
 	VFMADD231PS Z7, Z0, Z8
@@ -2983,6 +3030,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R10)(CX*1), K1, Z8
 	VMOVUPS.Z (R12)(CX*1), K1, Z9
 	VMOVUPS.Z (R8)(CX*1), K1, Z10
@@ -3095,6 +3143,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R9)(CX*1), K1, Z6
 	VMOVUPS.Z (R10)(CX*1), K1, Z7
 	VMOVUPS.Z (R11)(CX*1), K1, Z8
@@ -3205,6 +3254,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R9)(CX*1), K1, Z6
 	VMOVUPS.Z (R10)(CX*1), K1, Z7
 	VMOVUPS.Z (R11)(CX*1), K1, Z8
@@ -3313,6 +3363,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z7
 	VMOVUPS.Z (R9)(CX*1), K1, Z8
 	VMOVUPS.Z (R10)(CX*1), K1, Z9
@@ -3411,6 +3462,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z6
 	VMOVUPS.Z (R9)(CX*1), K1, Z7
 	VMOVUPS.Z (R10)(CX*1), K1, Z8
@@ -3510,6 +3562,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R9)(CX*1), K1, Z7
 	VMOVUPS.Z (R10)(CX*1), K1, Z8
 	VMOVUPS.Z (R11)(CX*1), K1, Z9
@@ -3571,6 +3624,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z0
 	VMOVUPS Z0, K1, (R9)(CX*1)
 next:
@@ -3604,6 +3658,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z0
 	VMOVUPS Z0, K1, (R10)(CX*1)
 next:
@@ -3639,6 +3694,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z0
 	VMOVUPS.Z (R10)(CX*1), K1, Z1
 	VADDPS Z0, Z1, Z2
@@ -3750,6 +3806,7 @@ row1:
 end1:
 	TESTQ $15, 8(DI)
 	JZ done
+restStrip:
 	VMOVUPS.Z (R11)(CX*1), K1, Z0
 	VMOVUPS.Z (R12)(CX*1), K1, Z1
 	VMOVUPS.Z (R13)(CX*1), K1, Z2
@@ -3796,6 +3853,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z0
 	VMOVUPS.Z (R10)(CX*1), K1, Z1
 	VMOVUPS.Z (R11)(CX*1), K1, Z2
@@ -3845,6 +3903,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R9)(CX*1), K1, Z0
 	VMOVUPS.Z (R10)(CX*1), K1, Z1
 	VMOVUPS.Z (R11)(CX*1), K1, Z2
@@ -3891,6 +3950,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R9)(CX*1), K1, Z0
 	VMOVUPS.Z (R10)(CX*1), K1, Z1
 	VMOVUPS.Z (R11)(CX*1), K1, Z2
@@ -3942,6 +4002,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z0
 	VMOVUPS.Z (R10)(CX*1), K1, Z1
 	VMOVUPS.Z (R11)(CX*1), K1, Z2
@@ -3997,6 +4058,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z0
 	VMOVUPS.Z (R10)(CX*1), K1, Z1
 	VMOVUPS.Z (R11)(CX*1), K1, Z2
@@ -4056,6 +4118,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z0
 	VMOVUPS.Z (R10)(CX*1), K1, Z1
 	VMOVUPS.Z (R11)(CX*1), K1, Z2
@@ -4115,6 +4178,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z0
 	VMOVUPS.Z (R10)(CX*1), K1, Z1
 	VMOVUPS.Z (R11)(CX*1), K1, Z2
@@ -4174,6 +4238,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z0
 	VMOVUPS.Z (R10)(CX*1), K1, Z1
 	VMOVUPS.Z (R11)(CX*1), K1, Z2
@@ -4237,6 +4302,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z0
 	VMOVUPS.Z (R10)(CX*1), K1, Z1
 	VMOVUPS.Z (R11)(CX*1), K1, Z2
@@ -4289,6 +4355,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z0
 	VMOVUPS.Z (R13)(CX*1), K1, Z1
 	VMULPS Z1, Z0, Z2
@@ -4330,6 +4397,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z0
 	VMOVUPS.Z (R13)(CX*1), K1, Z1
 	VMULPS Z1, Z0, Z2
@@ -4375,6 +4443,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z0
 	VMOVUPS.Z (R13)(CX*1), K1, Z1
 	VMULPS Z1, Z0, Z2
@@ -4420,6 +4489,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z0
 	VMOVUPS.Z (R13)(CX*1), K1, Z1
 	VMULPS Z1, Z0, Z2
@@ -4465,6 +4535,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z0
 	VMOVUPS.Z (R13)(CX*1), K1, Z1
 	VMULPS Z1, Z0, Z2
@@ -4514,6 +4585,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z0
 	VMOVUPS.Z (R13)(CX*1), K1, Z1
 	VMULPS Z1, Z0, Z2
@@ -4558,6 +4630,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMAXPS Z1, Z0, Z2
 	VMOVUPS Z2, K1, (R9)(CX*1)
@@ -4597,6 +4670,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -4641,6 +4715,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -4777,6 +4852,7 @@ row1:
 end1:
 	TESTQ $15, 8(DI)
 	JZ done
+restStrip:
 	VMOVUPS.Z (R11)(CX*1), K1, Z1
 	VMOVUPS.Z (R12)(CX*1), K1, Z2
 	VMOVUPS.Z (R13)(CX*1), K1, Z3
@@ -4831,6 +4907,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -4886,6 +4963,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R9)(CX*1), K1, Z1
 	VMOVUPS.Z (R10)(CX*1), K1, Z2
 	VMOVUPS.Z (R11)(CX*1), K1, Z3
@@ -4935,6 +5013,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R9)(CX*1), K1, Z1
 	VMOVUPS.Z (R10)(CX*1), K1, Z2
 	VMOVUPS.Z (R11)(CX*1), K1, Z3
@@ -4992,6 +5071,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -5056,6 +5136,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -5124,6 +5205,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -5192,6 +5274,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -5260,6 +5343,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -5332,6 +5416,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -5393,6 +5478,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -5443,6 +5529,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -5497,6 +5584,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -5551,6 +5639,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -5605,6 +5694,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -5663,6 +5753,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -5712,6 +5803,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMULPS Z1, Z0, Z2
 	VMAXPS Z1, Z2, Z3
@@ -5754,6 +5846,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VMOVUPS.Z (R9)(CX*1), K1, Z3
 	VCMPPS $0x1e, Z0, Z3, K2
@@ -5801,6 +5894,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VMOVUPS.Z (R9)(CX*1), K1, Z3
 	VCMPPS $0x1e, Z0, Z3, K2
@@ -5944,6 +6038,7 @@ row1:
 end1:
 	TESTQ $15, 8(DI)
 	JZ done
+restStrip:
 	VMOVUPS.Z (R11)(CX*1), K1, Z2
 	VMOVUPS.Z (R12)(CX*1), K1, Z3
 	VMOVUPS.Z (R13)(CX*1), K1, Z4
@@ -6000,6 +6095,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VMOVUPS.Z (R9)(CX*1), K1, Z3
 	VCMPPS $0x1e, Z0, Z3, K2
@@ -6057,6 +6153,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R9)(CX*1), K1, Z1
 	VMOVUPS.Z (R10)(CX*1), K1, Z2
 	VMOVUPS.Z (R11)(CX*1), K1, Z3
@@ -6108,6 +6205,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R9)(CX*1), K1, Z1
 	VMOVUPS.Z (R10)(CX*1), K1, Z2
 	VMOVUPS.Z (R11)(CX*1), K1, Z3
@@ -6168,6 +6266,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VMOVUPS.Z (R9)(CX*1), K1, Z3
 	VCMPPS $0x1e, Z0, Z3, K2
@@ -6235,6 +6334,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VMOVUPS.Z (R9)(CX*1), K1, Z3
 	VCMPPS $0x1e, Z0, Z3, K2
@@ -6306,6 +6406,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VMOVUPS.Z (R9)(CX*1), K1, Z3
 	VCMPPS $0x1e, Z0, Z3, K2
@@ -6377,6 +6478,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VMOVUPS.Z (R9)(CX*1), K1, Z3
 	VCMPPS $0x1e, Z0, Z3, K2
@@ -6448,6 +6550,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VMOVUPS.Z (R9)(CX*1), K1, Z3
 	VCMPPS $0x1e, Z0, Z3, K2
@@ -6523,6 +6626,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VMOVUPS.Z (R9)(CX*1), K1, Z3
 	VCMPPS $0x1e, Z0, Z3, K2
@@ -6587,6 +6691,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VMOVUPS.Z (R9)(CX*1), K1, Z3
 	VCMPPS $0x1e, Z0, Z3, K2
@@ -6640,6 +6745,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VMOVUPS.Z (R9)(CX*1), K1, Z3
 	VCMPPS $0x1e, Z0, Z3, K2
@@ -6697,6 +6803,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VMOVUPS.Z (R9)(CX*1), K1, Z3
 	VCMPPS $0x1e, Z0, Z3, K2
@@ -6754,6 +6861,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VMOVUPS.Z (R9)(CX*1), K1, Z3
 	VCMPPS $0x1e, Z0, Z3, K2
@@ -6811,6 +6919,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VMOVUPS.Z (R9)(CX*1), K1, Z3
 	VCMPPS $0x1e, Z0, Z3, K2
@@ -6872,6 +6981,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z2
 	VMOVUPS.Z (R9)(CX*1), K1, Z3
 	VCMPPS $0x1e, Z0, Z3, K2
@@ -6959,6 +7069,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z15
 	VCMPPS $0x1e, Z0, Z15, K2
 	VMAXPS Z15, Z2, Z16
@@ -7024,6 +7135,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -7072,6 +7184,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -7220,6 +7333,7 @@ row1:
 end1:
 	TESTQ $15, 8(DI)
 	JZ done
+restStrip:
 	VMOVUPS.Z (R11)(CX*1), K1, Z1
 	VMOVUPS.Z (R12)(CX*1), K1, Z2
 	VMOVUPS.Z (R13)(CX*1), K1, Z3
@@ -7278,6 +7392,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -7373,6 +7488,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R9)(CX*1), K1, Z15
 	VMOVUPS.Z (R10)(CX*1), K1, Z16
 	VMOVUPS.Z (R11)(CX*1), K1, Z17
@@ -7484,6 +7600,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R9)(CX*1), K1, Z15
 	VMOVUPS.Z (R10)(CX*1), K1, Z16
 	VMOVUPS.Z (R11)(CX*1), K1, Z17
@@ -7567,6 +7684,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -7635,6 +7753,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -7707,6 +7826,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -7779,6 +7899,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -7851,6 +7972,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -7927,6 +8049,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -7992,6 +8115,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -8046,6 +8170,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -8104,6 +8229,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -8162,6 +8288,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -8220,6 +8347,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -8282,6 +8410,7 @@ vector:
 tail:
 	TESTQ $15, 8(DI)
 	JZ next
+rest:
 	VMOVUPS.Z (R8)(CX*1), K1, Z1
 	VMOVUPS.Z (R9)(CX*1), K1, Z2
 	VCMPPS $0x1e, Z0, Z2, K2
@@ -8302,6 +8431,9054 @@ next:
 	ADDQ 200(DI), R13
 	ADDQ 208(DI), BX
 	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorAddBF16AVX512(args *vectorArgs)
+TEXT ·vectorAddBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VPMOVZXWD (R9)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R10)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R10)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorMulBF16AVX512(args *vectorArgs)
+TEXT ·vectorMulBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VPMOVZXWD (R9)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMULPS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R10)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VMULPS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R10)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorAxpyBF16AVX512(args *vectorArgs)
+TEXT ·vectorAxpyBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R9)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R8)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VFMADD231PS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R8)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VFMADD231PS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R8)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorScaleBF16AVX512(args *vectorArgs)
+TEXT ·vectorScaleBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMULPS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R9)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VMULPS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R9)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorFillBF16AVX512(args *vectorArgs)
+TEXT ·vectorFillBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R8)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R8)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorAddBiasBF16AVX512(args *vectorArgs)
+TEXT ·vectorAddBiasBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS (R9)(CX*2), Z1
+	VADDPS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R8)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS.Z (R9)(CX*2), K1, Z1
+	VADDPS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R8)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorSumRowsBF16AVX512(args *vectorArgs)
+TEXT ·vectorSumRowsBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	CMPQ 8(DI), $64
+	JGT long
+	XORQ CX, CX
+	MOVQ 8(DI), DX
+	ANDQ $-64, DX
+	SHLQ $1, DX
+strip4:
+	CMPQ CX, DX
+	JGE end4
+	VMOVUPS (R9)(CX*2), Z0
+	VMOVUPS 64(R9)(CX*2), Z1
+	VMOVUPS 128(R9)(CX*2), Z2
+	VMOVUPS 192(R9)(CX*2), Z3
+	MOVQ 96(DI), R8
+	MOVQ 0(DI), AX
+row4:
+	VPMOVZXWD (R8)(CX*1), Z4
+	VPSLLD $16, Z4, Z4
+	VADDPS Z4, Z0, Z0
+	VPMOVZXWD 32(R8)(CX*1), Z4
+	VPSLLD $16, Z4, Z4
+	VADDPS Z4, Z1, Z1
+	VPMOVZXWD 64(R8)(CX*1), Z4
+	VPSLLD $16, Z4, Z4
+	VADDPS Z4, Z2, Z2
+	VPMOVZXWD 96(R8)(CX*1), Z4
+	VPSLLD $16, Z4, Z4
+	VADDPS Z4, Z3, Z3
+	ADDQ 160(DI), R8
+	DECQ AX
+	JNZ row4
+	VMOVUPS Z0, (R9)(CX*2)
+	VMOVUPS Z1, 64(R9)(CX*2)
+	VMOVUPS Z2, 128(R9)(CX*2)
+	VMOVUPS Z3, 192(R9)(CX*2)
+	ADDQ $128, CX
+	JMP strip4
+end4:
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+strip1:
+	CMPQ CX, DX
+	JGE end1
+	VMOVUPS (R9)(CX*2), Z0
+	MOVQ 96(DI), R8
+	MOVQ 0(DI), AX
+row1:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z1, Z0, Z0
+	ADDQ 160(DI), R8
+	DECQ AX
+	JNZ row1
+	VMOVUPS Z0, (R9)(CX*2)
+	ADDQ $32, CX
+	JMP strip1
+end1:
+	TESTQ $15, 8(DI)
+	JZ done
+restStrip:
+	VMOVUPS.Z (R9)(CX*2), K1, Z0
+	MOVQ 96(DI), R8
+	MOVQ 0(DI), AX
+rowTail:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z1, Z0, Z0
+	ADDQ 160(DI), R8
+	DECQ AX
+	JNZ rowTail
+	VMOVUPS Z0, K1, (R9)(CX*2)
+done:
+	VZEROUPPER
+	RET
+long:
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS (R9)(CX*2), Z1
+	VADDPS Z0, Z1, Z2
+	VMOVUPS Z2, (R9)(CX*2)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS.Z (R9)(CX*2), K1, Z1
+	VADDPS Z0, Z1, Z2
+	VMOVUPS Z2, K1, (R9)(CX*2)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorDeviationsBF16AVX512(args *vectorArgs)
+TEXT ·vectorDeviationsBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	CMPQ 8(DI), $64
+	JGT long
+	XORQ CX, CX
+	MOVQ 8(DI), DX
+	ANDQ $-64, DX
+	SHLQ $1, DX
+strip4:
+	CMPQ CX, DX
+	JGE end4
+	VMOVUPS (R9)(CX*2), Z0
+	VMOVUPS (R10)(CX*2), Z1
+	VMOVUPS (R11)(CX*2), Z2
+	VMOVUPS 64(R9)(CX*2), Z3
+	VMOVUPS 64(R10)(CX*2), Z4
+	VMOVUPS 64(R11)(CX*2), Z5
+	VMOVUPS 128(R9)(CX*2), Z6
+	VMOVUPS 128(R10)(CX*2), Z7
+	VMOVUPS 128(R11)(CX*2), Z8
+	VMOVUPS 192(R9)(CX*2), Z9
+	VMOVUPS 192(R10)(CX*2), Z10
+	VMOVUPS 192(R11)(CX*2), Z11
+	MOVQ 96(DI), R8
+	MOVQ 0(DI), AX
+row4:
+	VPMOVZXWD (R8)(CX*1), Z12
+	VPSLLD $16, Z12, Z12
+	VSUBPS Z0, Z12, Z13
+	VADDPS Z13, Z1, Z1
+	VFMADD231PS Z13, Z13, Z2
+	VPMOVZXWD 32(R8)(CX*1), Z12
+	VPSLLD $16, Z12, Z12
+	VSUBPS Z3, Z12, Z13
+	VADDPS Z13, Z4, Z4
+	VFMADD231PS Z13, Z13, Z5
+	VPMOVZXWD 64(R8)(CX*1), Z12
+	VPSLLD $16, Z12, Z12
+	VSUBPS Z6, Z12, Z13
+	VADDPS Z13, Z7, Z7
+	VFMADD231PS Z13, Z13, Z8
+	VPMOVZXWD 96(R8)(CX*1), Z12
+	VPSLLD $16, Z12, Z12
+	VSUBPS Z9, Z12, Z13
+	VADDPS Z13, Z10, Z10
+	VFMADD231PS Z13, Z13, Z11
+	ADDQ 160(DI), R8
+	DECQ AX
+	JNZ row4
+	VMOVUPS Z1, (R10)(CX*2)
+	VMOVUPS Z2, (R11)(CX*2)
+	VMOVUPS Z4, 64(R10)(CX*2)
+	VMOVUPS Z5, 64(R11)(CX*2)
+	VMOVUPS Z7, 128(R10)(CX*2)
+	VMOVUPS Z8, 128(R11)(CX*2)
+	VMOVUPS Z10, 192(R10)(CX*2)
+	VMOVUPS Z11, 192(R11)(CX*2)
+	ADDQ $128, CX
+	JMP strip4
+end4:
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+strip1:
+	CMPQ CX, DX
+	JGE end1
+	VMOVUPS (R9)(CX*2), Z0
+	VMOVUPS (R10)(CX*2), Z1
+	VMOVUPS (R11)(CX*2), Z2
+	MOVQ 96(DI), R8
+	MOVQ 0(DI), AX
+row1:
+	VPMOVZXWD (R8)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VSUBPS Z0, Z3, Z4
+	VADDPS Z4, Z1, Z1
+	VFMADD231PS Z4, Z4, Z2
+	ADDQ 160(DI), R8
+	DECQ AX
+	JNZ row1
+	VMOVUPS Z1, (R10)(CX*2)
+	VMOVUPS Z2, (R11)(CX*2)
+	ADDQ $32, CX
+	JMP strip1
+end1:
+	TESTQ $15, 8(DI)
+	JZ done
+restStrip:
+	VMOVUPS.Z (R9)(CX*2), K1, Z0
+	VMOVUPS.Z (R10)(CX*2), K1, Z1
+	VMOVUPS.Z (R11)(CX*2), K1, Z2
+	MOVQ 96(DI), R8
+	MOVQ 0(DI), AX
+rowTail:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VSUBPS Z0, Z3, Z4
+	VADDPS Z4, Z1, Z1
+	VFMADD231PS Z4, Z4, Z2
+	ADDQ 160(DI), R8
+	DECQ AX
+	JNZ rowTail
+	VMOVUPS Z1, K1, (R10)(CX*2)
+	VMOVUPS Z2, K1, (R11)(CX*2)
+done:
+	VZEROUPPER
+	RET
+long:
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS (R9)(CX*2), Z1
+	VSUBPS Z1, Z0, Z2
+	VMOVUPS (R10)(CX*2), Z1
+	VADDPS Z2, Z1, Z0
+	VMOVUPS Z0, (R10)(CX*2)
+	VMOVUPS (R11)(CX*2), Z0
+	VFMADD231PS Z2, Z2, Z0
+	VMOVUPS Z0, (R11)(CX*2)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS.Z (R9)(CX*2), K1, Z1
+	VSUBPS Z1, Z0, Z2
+	VMOVUPS.Z (R10)(CX*2), K1, Z1
+	VADDPS Z2, Z1, Z0
+	VMOVUPS Z0, K1, (R10)(CX*2)
+	VMOVUPS.Z (R11)(CX*2), K1, Z0
+	VFMADD231PS Z2, Z2, Z0
+	VMOVUPS Z0, K1, (R11)(CX*2)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorMaxPoolFirstBF16AVX512(args *vectorArgs)
+TEXT ·vectorMaxPoolFirstBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z1
+	VBROADCASTSS 36(DI), Z2
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	XORQ CX, CX
+	MOVQ 8(DI), DX
+	ANDQ $-64, DX
+	SHLQ $1, DX
+strip4:
+	CMPQ CX, DX
+	JGE end4
+	VBROADCASTSS 32(DI), Z3
+	VBROADCASTSS 36(DI), Z4
+	VBROADCASTSS 32(DI), Z5
+	VBROADCASTSS 36(DI), Z6
+	VBROADCASTSS 32(DI), Z7
+	VBROADCASTSS 36(DI), Z8
+	VBROADCASTSS 32(DI), Z9
+	VBROADCASTSS 36(DI), Z10
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 0(DI), AX
+row4:
+	VBROADCASTSS (R9), Z0
+	VPMOVZXWD (R8)(CX*1), Z11
+	VPSLLD $16, Z11, Z11
+	VCMPPS $0x1e, Z3, Z11, K2
+	VCMPPS $3, Z11, Z11, K3
+	VBLENDMPS Z11, Z3, K2, Z12
+	VBLENDMPS Z0, Z4, K2, Z13
+	VBLENDMPS Z11, Z12, K3, Z3
+	VBLENDMPS Z0, Z13, K3, Z4
+	VPMOVZXWD 32(R8)(CX*1), Z11
+	VPSLLD $16, Z11, Z11
+	VCMPPS $0x1e, Z5, Z11, K2
+	VCMPPS $3, Z11, Z11, K3
+	VBLENDMPS Z11, Z5, K2, Z12
+	VBLENDMPS Z0, Z6, K2, Z13
+	VBLENDMPS Z11, Z12, K3, Z5
+	VBLENDMPS Z0, Z13, K3, Z6
+	VPMOVZXWD 64(R8)(CX*1), Z11
+	VPSLLD $16, Z11, Z11
+	VCMPPS $0x1e, Z7, Z11, K2
+	VCMPPS $3, Z11, Z11, K3
+	VBLENDMPS Z11, Z7, K2, Z12
+	VBLENDMPS Z0, Z8, K2, Z13
+	VBLENDMPS Z11, Z12, K3, Z7
+	VBLENDMPS Z0, Z13, K3, Z8
+	VPMOVZXWD 96(R8)(CX*1), Z11
+	VPSLLD $16, Z11, Z11
+	VCMPPS $0x1e, Z9, Z11, K2
+	VCMPPS $3, Z11, Z11, K3
+	VBLENDMPS Z11, Z9, K2, Z12
+	VBLENDMPS Z0, Z10, K2, Z13
+	VBLENDMPS Z11, Z12, K3, Z9
+	VBLENDMPS Z0, Z13, K3, Z10
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	DECQ AX
+	JNZ row4
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R10)(CX*1)
+	VMOVUPS Z4, (R11)(CX*2)
+	VPSLLD $15, Z5, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z5, Z30, Z30
+	VCMPPS $3, Z5, Z5, K7
+	VADDPS Z5, Z5, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, 32(R10)(CX*1)
+	VMOVUPS Z6, 64(R11)(CX*2)
+	VPSLLD $15, Z7, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z7, Z30, Z30
+	VCMPPS $3, Z7, Z7, K7
+	VADDPS Z7, Z7, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, 64(R10)(CX*1)
+	VMOVUPS Z8, 128(R11)(CX*2)
+	VPSLLD $15, Z9, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z9, Z30, Z30
+	VCMPPS $3, Z9, Z9, K7
+	VADDPS Z9, Z9, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, 96(R10)(CX*1)
+	VMOVUPS Z10, 192(R11)(CX*2)
+	ADDQ $128, CX
+	JMP strip4
+end4:
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+strip1:
+	CMPQ CX, DX
+	JGE end1
+	VBROADCASTSS 32(DI), Z3
+	VBROADCASTSS 36(DI), Z4
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 0(DI), AX
+row1:
+	VBROADCASTSS (R9), Z0
+	VPMOVZXWD (R8)(CX*1), Z5
+	VPSLLD $16, Z5, Z5
+	VCMPPS $0x1e, Z3, Z5, K2
+	VCMPPS $3, Z5, Z5, K3
+	VBLENDMPS Z5, Z3, K2, Z6
+	VBLENDMPS Z0, Z4, K2, Z7
+	VBLENDMPS Z5, Z6, K3, Z3
+	VBLENDMPS Z0, Z7, K3, Z4
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	DECQ AX
+	JNZ row1
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R10)(CX*1)
+	VMOVUPS Z4, (R11)(CX*2)
+	ADDQ $32, CX
+	JMP strip1
+end1:
+	TESTQ $15, 8(DI)
+	JZ done
+restStrip:
+	VBROADCASTSS 32(DI), Z3
+	VBROADCASTSS 36(DI), Z4
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 0(DI), AX
+rowTail:
+	VBROADCASTSS (R9), Z0
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z5
+	VPSLLD $16, Z5, Z5
+	VCMPPS $0x1e, Z3, Z5, K2
+	VCMPPS $3, Z5, Z5, K3
+	VBLENDMPS Z5, Z3, K2, Z6
+	VBLENDMPS Z0, Z4, K2, Z7
+	VBLENDMPS Z5, Z6, K3, Z3
+	VBLENDMPS Z0, Z7, K3, Z4
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	DECQ AX
+	JNZ rowTail
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R10)(CX*1)
+	VMOVUPS Z4, K1, (R11)(CX*2)
+done:
+	VZEROUPPER
+	RET
+
+// func vectorMaxPoolNextBF16AVX512(args *vectorArgs)
+TEXT ·vectorMaxPoolNextBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	XORQ CX, CX
+	MOVQ 8(DI), DX
+	ANDQ $-64, DX
+	SHLQ $1, DX
+strip4:
+	CMPQ CX, DX
+	JGE end4
+	VPMOVZXWD (R10)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS (R11)(CX*2), Z2
+	VPMOVZXWD 32(R10)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS 64(R11)(CX*2), Z4
+	VPMOVZXWD 64(R10)(CX*1), Z5
+	VPSLLD $16, Z5, Z5
+	VMOVUPS 128(R11)(CX*2), Z6
+	VPMOVZXWD 96(R10)(CX*1), Z7
+	VPSLLD $16, Z7, Z7
+	VMOVUPS 192(R11)(CX*2), Z8
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 0(DI), AX
+row4:
+	VBROADCASTSS (R9), Z0
+	VPMOVZXWD (R8)(CX*1), Z9
+	VPSLLD $16, Z9, Z9
+	VCMPPS $0x1e, Z1, Z9, K2
+	VCMPPS $3, Z9, Z9, K3
+	VBLENDMPS Z9, Z1, K2, Z10
+	VBLENDMPS Z0, Z2, K2, Z11
+	VBLENDMPS Z9, Z10, K3, Z1
+	VBLENDMPS Z0, Z11, K3, Z2
+	VPMOVZXWD 32(R8)(CX*1), Z9
+	VPSLLD $16, Z9, Z9
+	VCMPPS $0x1e, Z3, Z9, K2
+	VCMPPS $3, Z9, Z9, K3
+	VBLENDMPS Z9, Z3, K2, Z10
+	VBLENDMPS Z0, Z4, K2, Z11
+	VBLENDMPS Z9, Z10, K3, Z3
+	VBLENDMPS Z0, Z11, K3, Z4
+	VPMOVZXWD 64(R8)(CX*1), Z9
+	VPSLLD $16, Z9, Z9
+	VCMPPS $0x1e, Z5, Z9, K2
+	VCMPPS $3, Z9, Z9, K3
+	VBLENDMPS Z9, Z5, K2, Z10
+	VBLENDMPS Z0, Z6, K2, Z11
+	VBLENDMPS Z9, Z10, K3, Z5
+	VBLENDMPS Z0, Z11, K3, Z6
+	VPMOVZXWD 96(R8)(CX*1), Z9
+	VPSLLD $16, Z9, Z9
+	VCMPPS $0x1e, Z7, Z9, K2
+	VCMPPS $3, Z9, Z9, K3
+	VBLENDMPS Z9, Z7, K2, Z10
+	VBLENDMPS Z0, Z8, K2, Z11
+	VBLENDMPS Z9, Z10, K3, Z7
+	VBLENDMPS Z0, Z11, K3, Z8
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	DECQ AX
+	JNZ row4
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R10)(CX*1)
+	VMOVUPS Z2, (R11)(CX*2)
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, 32(R10)(CX*1)
+	VMOVUPS Z4, 64(R11)(CX*2)
+	VPSLLD $15, Z5, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z5, Z30, Z30
+	VCMPPS $3, Z5, Z5, K7
+	VADDPS Z5, Z5, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, 64(R10)(CX*1)
+	VMOVUPS Z6, 128(R11)(CX*2)
+	VPSLLD $15, Z7, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z7, Z30, Z30
+	VCMPPS $3, Z7, Z7, K7
+	VADDPS Z7, Z7, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, 96(R10)(CX*1)
+	VMOVUPS Z8, 192(R11)(CX*2)
+	ADDQ $128, CX
+	JMP strip4
+end4:
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+strip1:
+	CMPQ CX, DX
+	JGE end1
+	VPMOVZXWD (R10)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS (R11)(CX*2), Z2
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 0(DI), AX
+row1:
+	VBROADCASTSS (R9), Z0
+	VPMOVZXWD (R8)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z1, Z3, K2
+	VCMPPS $3, Z3, Z3, K3
+	VBLENDMPS Z3, Z1, K2, Z4
+	VBLENDMPS Z0, Z2, K2, Z5
+	VBLENDMPS Z3, Z4, K3, Z1
+	VBLENDMPS Z0, Z5, K3, Z2
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	DECQ AX
+	JNZ row1
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R10)(CX*1)
+	VMOVUPS Z2, (R11)(CX*2)
+	ADDQ $32, CX
+	JMP strip1
+end1:
+	TESTQ $15, 8(DI)
+	JZ done
+restStrip:
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS.Z (R11)(CX*2), K1, Z2
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 0(DI), AX
+rowTail:
+	VBROADCASTSS (R9), Z0
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z1, Z3, K2
+	VCMPPS $3, Z3, Z3, K3
+	VBLENDMPS Z3, Z1, K2, Z4
+	VBLENDMPS Z0, Z2, K2, Z5
+	VBLENDMPS Z3, Z4, K3, Z1
+	VBLENDMPS Z0, Z5, K3, Z2
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	DECQ AX
+	JNZ rowTail
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R10)(CX*1)
+	VMOVUPS Z2, K1, (R11)(CX*2)
+done:
+	VZEROUPPER
+	RET
+
+// func vectorMaxPoolGradientBF16AVX512(args *vectorArgs)
+TEXT ·vectorMaxPoolGradientBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	VBROADCASTSS 36(DI), Z1
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VMOVUPS (R9)(CX*2), Z3
+	VPCMPEQD Z0, Z3, K2
+	VBLENDMPS Z2, Z1, K2, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R10)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VMOVUPS.Z (R9)(CX*2), K1, Z3
+	VPCMPEQD Z0, Z3, K2
+	VBLENDMPS Z2, Z1, K2, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R10)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorMaxPoolGradientAccumulateBF16AVX512(args *vectorArgs)
+TEXT ·vectorMaxPoolGradientAccumulateBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	VBROADCASTSS 36(DI), Z1
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VMOVUPS (R9)(CX*2), Z3
+	VPCMPEQD Z0, Z3, K2
+	VBLENDMPS Z2, Z1, K2, Z3
+	VPMOVZXWD (R10)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z3, Z2, Z4
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R10)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VMOVUPS.Z (R9)(CX*2), K1, Z3
+	VPCMPEQD Z0, Z3, K2
+	VBLENDMPS Z2, Z1, K2, Z3
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z3, Z2, Z4
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R10)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorSumWindowFirstBF16AVX512(args *vectorArgs)
+TEXT ·vectorSumWindowFirstBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	VBROADCASTSS 36(DI), Z1
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	XORQ CX, CX
+	MOVQ 8(DI), DX
+	ANDQ $-64, DX
+	SHLQ $1, DX
+strip4:
+	CMPQ CX, DX
+	JGE end4
+	VBROADCASTSS 36(DI), Z2
+	VBROADCASTSS 36(DI), Z3
+	VBROADCASTSS 36(DI), Z4
+	VBROADCASTSS 36(DI), Z5
+	MOVQ 96(DI), R8
+	MOVQ 0(DI), AX
+row4:
+	VPMOVZXWD (R8)(CX*1), Z6
+	VPSLLD $16, Z6, Z6
+	VFMADD231PS Z6, Z0, Z2
+	VPMOVZXWD 32(R8)(CX*1), Z6
+	VPSLLD $16, Z6, Z6
+	VFMADD231PS Z6, Z0, Z3
+	VPMOVZXWD 64(R8)(CX*1), Z6
+	VPSLLD $16, Z6, Z6
+	VFMADD231PS Z6, Z0, Z4
+	VPMOVZXWD 96(R8)(CX*1), Z6
+	VPSLLD $16, Z6, Z6
+	VFMADD231PS Z6, Z0, Z5
+	ADDQ 160(DI), R8
+	DECQ AX
+	JNZ row4
+	VMOVUPS Z2, (R9)(CX*2)
+	VMOVUPS Z3, 64(R9)(CX*2)
+	VMOVUPS Z4, 128(R9)(CX*2)
+	VMOVUPS Z5, 192(R9)(CX*2)
+	ADDQ $128, CX
+	JMP strip4
+end4:
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+strip1:
+	CMPQ CX, DX
+	JGE end1
+	VBROADCASTSS 36(DI), Z2
+	MOVQ 96(DI), R8
+	MOVQ 0(DI), AX
+row1:
+	VPMOVZXWD (R8)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VFMADD231PS Z3, Z0, Z2
+	ADDQ 160(DI), R8
+	DECQ AX
+	JNZ row1
+	VMOVUPS Z2, (R9)(CX*2)
+	ADDQ $32, CX
+	JMP strip1
+end1:
+	TESTQ $15, 8(DI)
+	JZ done
+restStrip:
+	VBROADCASTSS 36(DI), Z2
+	MOVQ 96(DI), R8
+	MOVQ 0(DI), AX
+rowTail:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VFMADD231PS Z3, Z0, Z2
+	ADDQ 160(DI), R8
+	DECQ AX
+	JNZ rowTail
+	VMOVUPS Z2, K1, (R9)(CX*2)
+done:
+	VZEROUPPER
+	RET
+
+// func vectorSumWindowNextBF16AVX512(args *vectorArgs)
+TEXT ·vectorSumWindowNextBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	XORQ CX, CX
+	MOVQ 8(DI), DX
+	ANDQ $-64, DX
+	SHLQ $1, DX
+strip4:
+	CMPQ CX, DX
+	JGE end4
+	VMOVUPS (R9)(CX*2), Z1
+	VMOVUPS 64(R9)(CX*2), Z2
+	VMOVUPS 128(R9)(CX*2), Z3
+	VMOVUPS 192(R9)(CX*2), Z4
+	MOVQ 96(DI), R8
+	MOVQ 0(DI), AX
+row4:
+	VPMOVZXWD (R8)(CX*1), Z5
+	VPSLLD $16, Z5, Z5
+	VFMADD231PS Z5, Z0, Z1
+	VPMOVZXWD 32(R8)(CX*1), Z5
+	VPSLLD $16, Z5, Z5
+	VFMADD231PS Z5, Z0, Z2
+	VPMOVZXWD 64(R8)(CX*1), Z5
+	VPSLLD $16, Z5, Z5
+	VFMADD231PS Z5, Z0, Z3
+	VPMOVZXWD 96(R8)(CX*1), Z5
+	VPSLLD $16, Z5, Z5
+	VFMADD231PS Z5, Z0, Z4
+	ADDQ 160(DI), R8
+	DECQ AX
+	JNZ row4
+	VMOVUPS Z1, (R9)(CX*2)
+	VMOVUPS Z2, 64(R9)(CX*2)
+	VMOVUPS Z3, 128(R9)(CX*2)
+	VMOVUPS Z4, 192(R9)(CX*2)
+	ADDQ $128, CX
+	JMP strip4
+end4:
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+strip1:
+	CMPQ CX, DX
+	JGE end1
+	VMOVUPS (R9)(CX*2), Z1
+	MOVQ 96(DI), R8
+	MOVQ 0(DI), AX
+row1:
+	VPMOVZXWD (R8)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VFMADD231PS Z2, Z0, Z1
+	ADDQ 160(DI), R8
+	DECQ AX
+	JNZ row1
+	VMOVUPS Z1, (R9)(CX*2)
+	ADDQ $32, CX
+	JMP strip1
+end1:
+	TESTQ $15, 8(DI)
+	JZ done
+restStrip:
+	VMOVUPS.Z (R9)(CX*2), K1, Z1
+	MOVQ 96(DI), R8
+	MOVQ 0(DI), AX
+rowTail:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VFMADD231PS Z2, Z0, Z1
+	ADDQ 160(DI), R8
+	DECQ AX
+	JNZ rowTail
+	VMOVUPS Z1, K1, (R9)(CX*2)
+done:
+	VZEROUPPER
+	RET
+
+// func vectorDropoutBF16AVX512(args *vectorArgs)
+TEXT ·vectorDropoutBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VPBROADCASTD 16(DI), Z0
+	VPADDD iota<>(SB), Z0, Z0
+	VBROADCASTSS 32(DI), Z1
+	VBROADCASTSS 48(DI), Z2
+	VBROADCASTSS 52(DI), Z3
+	VBROADCASTSS 36(DI), Z4
+	VBROADCASTSS 40(DI), Z5
+	VBROADCASTSS 56(DI), Z6
+	VBROADCASTSS 44(DI), Z7
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z8
+	VPSLLD $16, Z8, Z8
+	VPXORD Z1, Z0, Z9
+	VPSRLD $16, Z9, Z10
+	VPXORD Z10, Z9, Z11
+	VPMULLD Z2, Z11, Z10
+	VPSRLD $13, Z10, Z11
+	VPXORD Z11, Z10, Z9
+	VPMULLD Z3, Z9, Z11
+	VPSRLD $16, Z11, Z9
+	VPXORD Z9, Z11, Z10
+	VPXORD Z4, Z10, Z9
+	VPSRLD $16, Z9, Z10
+	VPXORD Z10, Z9, Z11
+	VPMULLD Z2, Z11, Z10
+	VPSRLD $13, Z10, Z11
+	VPXORD Z11, Z10, Z9
+	VPMULLD Z3, Z9, Z11
+	VPSRLD $16, Z11, Z9
+	VPXORD Z9, Z11, Z10
+	VPSRLD $8, Z10, Z9
+	VPCMPGTD Z9, Z5, K2
+	VMULPS Z7, Z8, Z9
+	VBLENDMPS Z6, Z9, K2, Z8
+	VPSLLD $15, Z8, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z8, Z30, Z30
+	VCMPPS $3, Z8, Z8, K7
+	VADDPS Z8, Z8, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R9)(CX*1)
+	MOVL $16, AX
+	VMOVD AX, X8
+	VPBROADCASTD X8, Z8
+	VPADDD Z8, Z0, Z0
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z8
+	VPSLLD $16, Z8, Z8
+	VPXORD Z1, Z0, Z9
+	VPSRLD $16, Z9, Z10
+	VPXORD Z10, Z9, Z11
+	VPMULLD Z2, Z11, Z10
+	VPSRLD $13, Z10, Z11
+	VPXORD Z11, Z10, Z9
+	VPMULLD Z3, Z9, Z11
+	VPSRLD $16, Z11, Z9
+	VPXORD Z9, Z11, Z10
+	VPXORD Z4, Z10, Z9
+	VPSRLD $16, Z9, Z10
+	VPXORD Z10, Z9, Z11
+	VPMULLD Z2, Z11, Z10
+	VPSRLD $13, Z10, Z11
+	VPXORD Z11, Z10, Z9
+	VPMULLD Z3, Z9, Z11
+	VPSRLD $16, Z11, Z9
+	VPXORD Z9, Z11, Z10
+	VPSRLD $8, Z10, Z9
+	VPCMPGTD Z9, Z5, K2
+	VMULPS Z7, Z8, Z9
+	VBLENDMPS Z6, Z9, K2, Z8
+	VPSLLD $15, Z8, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z8, Z30, Z30
+	VCMPPS $3, Z8, Z8, K7
+	VADDPS Z8, Z8, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R9)(CX*1)
+	MOVL $16, AX
+	VMOVD AX, X8
+	VPBROADCASTD X8, Z8
+	VPADDD Z8, Z0, Z0
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorDropoutAccumulateBF16AVX512(args *vectorArgs)
+TEXT ·vectorDropoutAccumulateBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VPBROADCASTD 16(DI), Z0
+	VPADDD iota<>(SB), Z0, Z0
+	VBROADCASTSS 32(DI), Z1
+	VBROADCASTSS 48(DI), Z2
+	VBROADCASTSS 52(DI), Z3
+	VBROADCASTSS 36(DI), Z4
+	VBROADCASTSS 40(DI), Z5
+	VBROADCASTSS 56(DI), Z6
+	VBROADCASTSS 44(DI), Z7
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z8
+	VPSLLD $16, Z8, Z8
+	VPXORD Z1, Z0, Z9
+	VPSRLD $16, Z9, Z10
+	VPXORD Z10, Z9, Z11
+	VPMULLD Z2, Z11, Z10
+	VPSRLD $13, Z10, Z11
+	VPXORD Z11, Z10, Z9
+	VPMULLD Z3, Z9, Z11
+	VPSRLD $16, Z11, Z9
+	VPXORD Z9, Z11, Z10
+	VPXORD Z4, Z10, Z9
+	VPSRLD $16, Z9, Z10
+	VPXORD Z10, Z9, Z11
+	VPMULLD Z2, Z11, Z10
+	VPSRLD $13, Z10, Z11
+	VPXORD Z11, Z10, Z9
+	VPMULLD Z3, Z9, Z11
+	VPSRLD $16, Z11, Z9
+	VPXORD Z9, Z11, Z10
+	VPSRLD $8, Z10, Z9
+	VPCMPGTD Z9, Z5, K2
+	VMULPS Z7, Z8, Z9
+	VBLENDMPS Z6, Z9, K2, Z8
+	VPMOVZXWD (R9)(CX*1), Z9
+	VPSLLD $16, Z9, Z9
+	VADDPS Z8, Z9, Z10
+	VPSLLD $15, Z10, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z10, Z30, Z30
+	VCMPPS $3, Z10, Z10, K7
+	VADDPS Z10, Z10, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R9)(CX*1)
+	MOVL $16, AX
+	VMOVD AX, X10
+	VPBROADCASTD X10, Z10
+	VPADDD Z10, Z0, Z0
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z8
+	VPSLLD $16, Z8, Z8
+	VPXORD Z1, Z0, Z9
+	VPSRLD $16, Z9, Z10
+	VPXORD Z10, Z9, Z11
+	VPMULLD Z2, Z11, Z10
+	VPSRLD $13, Z10, Z11
+	VPXORD Z11, Z10, Z9
+	VPMULLD Z3, Z9, Z11
+	VPSRLD $16, Z11, Z9
+	VPXORD Z9, Z11, Z10
+	VPXORD Z4, Z10, Z9
+	VPSRLD $16, Z9, Z10
+	VPXORD Z10, Z9, Z11
+	VPMULLD Z2, Z11, Z10
+	VPSRLD $13, Z10, Z11
+	VPXORD Z11, Z10, Z9
+	VPMULLD Z3, Z9, Z11
+	VPSRLD $16, Z11, Z9
+	VPXORD Z9, Z11, Z10
+	VPSRLD $8, Z10, Z9
+	VPCMPGTD Z9, Z5, K2
+	VMULPS Z7, Z8, Z9
+	VBLENDMPS Z6, Z9, K2, Z8
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z9
+	VPSLLD $16, Z9, Z9
+	VADDPS Z8, Z9, Z10
+	VPSLLD $15, Z10, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z10, Z30, Z30
+	VCMPPS $3, Z10, Z10, K7
+	VADDPS Z10, Z10, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R9)(CX*1)
+	MOVL $16, AX
+	VMOVD AX, X10
+	VPBROADCASTD X10, Z10
+	VPADDD Z10, Z0, Z0
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorActivationNoneBF16AVX512(args *vectorArgs)
+TEXT ·vectorActivationNoneBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R9)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R9)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorActivationNoneGradientBF16AVX512(args *vectorArgs)
+TEXT ·vectorActivationNoneGradientBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 112(DI), R10
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R10)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R10)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 176(DI), R10
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorActivationNoneGradientAccumulateBF16AVX512(args *vectorArgs)
+TEXT ·vectorActivationNoneGradientAccumulateBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 112(DI), R10
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VPMOVZXWD (R10)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z0, Z1, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R10)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z0, Z1, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R10)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 176(DI), R10
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormReduceNoneBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormReduceNoneBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	CMPQ 8(DI), $64
+	JGT long
+	XORQ CX, CX
+	MOVQ 8(DI), DX
+	ANDQ $-64, DX
+	SHLQ $1, DX
+strip4:
+	CMPQ CX, DX
+	JGE end4
+	VMOVUPS (R11)(CX*2), Z0
+	VMOVUPS (R12)(CX*2), Z1
+	VMOVUPS (R13)(CX*2), Z2
+	VMOVUPS 64(R11)(CX*2), Z3
+	VMOVUPS 64(R12)(CX*2), Z4
+	VMOVUPS 64(R13)(CX*2), Z5
+	VMOVUPS 128(R11)(CX*2), Z6
+	VMOVUPS 128(R12)(CX*2), Z7
+	VMOVUPS 128(R13)(CX*2), Z8
+	VMOVUPS 192(R11)(CX*2), Z9
+	VMOVUPS 192(R12)(CX*2), Z10
+	VMOVUPS 192(R13)(CX*2), Z11
+	MOVQ 96(DI), R8
+	MOVQ 112(DI), R10
+	MOVQ 0(DI), AX
+row4:
+	VPMOVZXWD (R8)(CX*1), Z12
+	VPSLLD $16, Z12, Z12
+	VPMOVZXWD (R10)(CX*1), Z13
+	VPSLLD $16, Z13, Z13
+	VSUBPS Z0, Z13, Z14
+	VADDPS Z12, Z1, Z1
+	VFMADD231PS Z14, Z12, Z2
+	VPMOVZXWD 32(R8)(CX*1), Z12
+	VPSLLD $16, Z12, Z12
+	VPMOVZXWD 32(R10)(CX*1), Z13
+	VPSLLD $16, Z13, Z13
+	VSUBPS Z3, Z13, Z14
+	VADDPS Z12, Z4, Z4
+	VFMADD231PS Z14, Z12, Z5
+	VPMOVZXWD 64(R8)(CX*1), Z12
+	VPSLLD $16, Z12, Z12
+	VPMOVZXWD 64(R10)(CX*1), Z13
+	VPSLLD $16, Z13, Z13
+	VSUBPS Z6, Z13, Z14
+	VADDPS Z12, Z7, Z7
+	VFMADD231PS Z14, Z12, Z8
+	VPMOVZXWD 96(R8)(CX*1), Z12
+	VPSLLD $16, Z12, Z12
+	VPMOVZXWD 96(R10)(CX*1), Z13
+	VPSLLD $16, Z13, Z13
+	VSUBPS Z9, Z13, Z14
+	VADDPS Z12, Z10, Z10
+	VFMADD231PS Z14, Z12, Z11
+	ADDQ 160(DI), R8
+	ADDQ 176(DI), R10
+	DECQ AX
+	JNZ row4
+	VMOVUPS Z1, (R12)(CX*2)
+	VMOVUPS Z2, (R13)(CX*2)
+	VMOVUPS Z4, 64(R12)(CX*2)
+	VMOVUPS Z5, 64(R13)(CX*2)
+	VMOVUPS Z7, 128(R12)(CX*2)
+	VMOVUPS Z8, 128(R13)(CX*2)
+	VMOVUPS Z10, 192(R12)(CX*2)
+	VMOVUPS Z11, 192(R13)(CX*2)
+	ADDQ $128, CX
+	JMP strip4
+end4:
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+strip1:
+	CMPQ CX, DX
+	JGE end1
+	VMOVUPS (R11)(CX*2), Z0
+	VMOVUPS (R12)(CX*2), Z1
+	VMOVUPS (R13)(CX*2), Z2
+	MOVQ 96(DI), R8
+	MOVQ 112(DI), R10
+	MOVQ 0(DI), AX
+row1:
+	VPMOVZXWD (R8)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VPMOVZXWD (R10)(CX*1), Z4
+	VPSLLD $16, Z4, Z4
+	VSUBPS Z0, Z4, Z5
+	VADDPS Z3, Z1, Z1
+	VFMADD231PS Z5, Z3, Z2
+	ADDQ 160(DI), R8
+	ADDQ 176(DI), R10
+	DECQ AX
+	JNZ row1
+	VMOVUPS Z1, (R12)(CX*2)
+	VMOVUPS Z2, (R13)(CX*2)
+	ADDQ $32, CX
+	JMP strip1
+end1:
+	TESTQ $15, 8(DI)
+	JZ done
+restStrip:
+	VMOVUPS.Z (R11)(CX*2), K1, Z0
+	VMOVUPS.Z (R12)(CX*2), K1, Z1
+	VMOVUPS.Z (R13)(CX*2), K1, Z2
+	MOVQ 96(DI), R8
+	MOVQ 112(DI), R10
+	MOVQ 0(DI), AX
+rowTail:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z4
+	VPSLLD $16, Z4, Z4
+	VSUBPS Z0, Z4, Z5
+	VADDPS Z3, Z1, Z1
+	VFMADD231PS Z5, Z3, Z2
+	ADDQ 160(DI), R8
+	ADDQ 176(DI), R10
+	DECQ AX
+	JNZ rowTail
+	VMOVUPS Z1, K1, (R12)(CX*2)
+	VMOVUPS Z2, K1, (R13)(CX*2)
+done:
+	VZEROUPPER
+	RET
+long:
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VPMOVZXWD (R10)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS (R11)(CX*2), Z2
+	VSUBPS Z2, Z1, Z3
+	VMOVUPS (R12)(CX*2), Z2
+	VADDPS Z0, Z2, Z1
+	VMOVUPS Z1, (R12)(CX*2)
+	VMOVUPS (R13)(CX*2), Z1
+	VFMADD231PS Z3, Z0, Z1
+	VMOVUPS Z1, (R13)(CX*2)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS.Z (R11)(CX*2), K1, Z2
+	VSUBPS Z2, Z1, Z3
+	VMOVUPS.Z (R12)(CX*2), K1, Z2
+	VADDPS Z0, Z2, Z1
+	VMOVUPS Z1, K1, (R12)(CX*2)
+	VMOVUPS.Z (R13)(CX*2), K1, Z1
+	VFMADD231PS Z3, Z0, Z1
+	VMOVUPS Z1, K1, (R13)(CX*2)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormNoneBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormNoneBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R9)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS (R10)(CX*2), Z1
+	VMOVUPS (R11)(CX*2), Z2
+	VFMADD231PS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R8)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS.Z (R10)(CX*2), K1, Z1
+	VMOVUPS.Z (R11)(CX*2), K1, Z2
+	VFMADD231PS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R8)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormNoneResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormNoneResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R9)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS (R10)(CX*2), Z1
+	VMOVUPS (R11)(CX*2), Z2
+	VFMADD231PS Z1, Z0, Z2
+	VPMOVZXWD (R12)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z1, Z2, Z0
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R8)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS.Z (R10)(CX*2), K1, Z1
+	VMOVUPS.Z (R11)(CX*2), K1, Z2
+	VFMADD231PS Z1, Z0, Z2
+	VPMOVZXWD.Z (R12)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z1, Z2, Z0
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R8)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientNoneBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientNoneBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VPMOVZXWD (R10)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS (R11)(CX*2), Z2
+	VMOVUPS (R12)(CX*2), Z3
+	VFMADD231PS Z2, Z1, Z3
+	VMOVUPS (R13)(CX*2), Z2
+	VFMADD231PS Z2, Z0, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS.Z (R11)(CX*2), K1, Z2
+	VMOVUPS.Z (R12)(CX*2), K1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VMOVUPS.Z (R13)(CX*2), K1, Z2
+	VFMADD231PS Z2, Z0, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientNoneResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientNoneResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VPMOVZXWD (R10)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS (R11)(CX*2), Z2
+	VMOVUPS (R12)(CX*2), Z3
+	VFMADD231PS Z2, Z1, Z3
+	VMOVUPS (R13)(CX*2), Z2
+	VFMADD231PS Z2, Z0, Z3
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS.Z (R11)(CX*2), K1, Z2
+	VMOVUPS.Z (R12)(CX*2), K1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VMOVUPS.Z (R13)(CX*2), K1, Z2
+	VFMADD231PS Z2, Z0, Z3
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientNoneAddResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientNoneAddResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VPMOVZXWD (R10)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS (R11)(CX*2), Z2
+	VMOVUPS (R12)(CX*2), Z3
+	VFMADD231PS Z2, Z1, Z3
+	VMOVUPS (R13)(CX*2), Z2
+	VFMADD231PS Z2, Z0, Z3
+	VPMOVZXWD (SI)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z0, Z2, Z1
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS.Z (R11)(CX*2), K1, Z2
+	VMOVUPS.Z (R12)(CX*2), K1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VMOVUPS.Z (R13)(CX*2), K1, Z2
+	VFMADD231PS Z2, Z0, Z3
+	VPMOVZXWD.Z (SI)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z0, Z2, Z1
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientNoneAccumulateBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientNoneAccumulateBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VPMOVZXWD (R10)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS (R11)(CX*2), Z2
+	VMOVUPS (R12)(CX*2), Z3
+	VFMADD231PS Z2, Z1, Z3
+	VMOVUPS (R13)(CX*2), Z2
+	VFMADD231PS Z2, Z0, Z3
+	VPMOVZXWD (BX)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z3, Z2, Z0
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS.Z (R11)(CX*2), K1, Z2
+	VMOVUPS.Z (R12)(CX*2), K1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VMOVUPS.Z (R13)(CX*2), K1, Z2
+	VFMADD231PS Z2, Z0, Z3
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z3, Z2, Z0
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientNoneAccumulateResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientNoneAccumulateResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VPMOVZXWD (R10)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS (R11)(CX*2), Z2
+	VMOVUPS (R12)(CX*2), Z3
+	VFMADD231PS Z2, Z1, Z3
+	VMOVUPS (R13)(CX*2), Z2
+	VFMADD231PS Z2, Z0, Z3
+	VPMOVZXWD (BX)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z3, Z2, Z1
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS.Z (R11)(CX*2), K1, Z2
+	VMOVUPS.Z (R12)(CX*2), K1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VMOVUPS.Z (R13)(CX*2), K1, Z2
+	VFMADD231PS Z2, Z0, Z3
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z3, Z2, Z1
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientNoneAccumulateAddResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientNoneAccumulateAddResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VPMOVZXWD (R10)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS (R11)(CX*2), Z2
+	VMOVUPS (R12)(CX*2), Z3
+	VFMADD231PS Z2, Z1, Z3
+	VMOVUPS (R13)(CX*2), Z2
+	VFMADD231PS Z2, Z0, Z3
+	VPMOVZXWD (BX)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z3, Z2, Z1
+	VPMOVZXWD (SI)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z0, Z3, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS.Z (R11)(CX*2), K1, Z2
+	VMOVUPS.Z (R12)(CX*2), K1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VMOVUPS.Z (R13)(CX*2), K1, Z2
+	VFMADD231PS Z2, Z0, Z3
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z3, Z2, Z1
+	VPMOVZXWD.Z (SI)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z0, Z3, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientNoneEvalBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientNoneEvalBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS (R13)(CX*2), Z1
+	VMULPS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS.Z (R13)(CX*2), K1, Z1
+	VMULPS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientNoneEvalResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientNoneEvalResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS (R13)(CX*2), Z1
+	VMULPS Z1, Z0, Z2
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS.Z (R13)(CX*2), K1, Z1
+	VMULPS Z1, Z0, Z2
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientNoneEvalAddResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientNoneEvalAddResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS (R13)(CX*2), Z1
+	VMULPS Z1, Z0, Z2
+	VPMOVZXWD (SI)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z0, Z1, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS.Z (R13)(CX*2), K1, Z1
+	VMULPS Z1, Z0, Z2
+	VPMOVZXWD.Z (SI)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z0, Z1, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientNoneEvalAccumulateBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientNoneEvalAccumulateBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS (R13)(CX*2), Z1
+	VMULPS Z1, Z0, Z2
+	VPMOVZXWD (BX)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z2, Z1, Z0
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS.Z (R13)(CX*2), K1, Z1
+	VMULPS Z1, Z0, Z2
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z2, Z1, Z0
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientNoneEvalAccumulateResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientNoneEvalAccumulateResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS (R13)(CX*2), Z1
+	VMULPS Z1, Z0, Z2
+	VPMOVZXWD (BX)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z2, Z1, Z3
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS.Z (R13)(CX*2), K1, Z1
+	VMULPS Z1, Z0, Z2
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z2, Z1, Z3
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientNoneEvalAccumulateAddResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientNoneEvalAccumulateAddResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS (R13)(CX*2), Z1
+	VMULPS Z1, Z0, Z2
+	VPMOVZXWD (BX)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z2, Z1, Z3
+	VPMOVZXWD (SI)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z0, Z2, Z1
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS.Z (R13)(CX*2), K1, Z1
+	VMULPS Z1, Z0, Z2
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z2, Z1, Z3
+	VPMOVZXWD.Z (SI)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z0, Z2, Z1
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorActivationReLUBF16AVX512(args *vectorArgs)
+TEXT ·vectorActivationReLUBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMAXPS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R9)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VMAXPS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R9)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorActivationReLUGradientBF16AVX512(args *vectorArgs)
+TEXT ·vectorActivationReLUGradientBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R10)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R10)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorActivationReLUGradientAccumulateBF16AVX512(args *vectorArgs)
+TEXT ·vectorActivationReLUGradientAccumulateBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VPMOVZXWD (R10)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z2, Z1, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R10)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z2, Z1, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R10)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormReduceReLUBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormReduceReLUBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	CMPQ 8(DI), $64
+	JGT long
+	XORQ CX, CX
+	MOVQ 8(DI), DX
+	ANDQ $-64, DX
+	SHLQ $1, DX
+strip4:
+	CMPQ CX, DX
+	JGE end4
+	VMOVUPS (R11)(CX*2), Z1
+	VMOVUPS (R12)(CX*2), Z2
+	VMOVUPS (R13)(CX*2), Z3
+	VMOVUPS 64(R11)(CX*2), Z4
+	VMOVUPS 64(R12)(CX*2), Z5
+	VMOVUPS 64(R13)(CX*2), Z6
+	VMOVUPS 128(R11)(CX*2), Z7
+	VMOVUPS 128(R12)(CX*2), Z8
+	VMOVUPS 128(R13)(CX*2), Z9
+	VMOVUPS 192(R11)(CX*2), Z10
+	VMOVUPS 192(R12)(CX*2), Z11
+	VMOVUPS 192(R13)(CX*2), Z12
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 0(DI), AX
+row4:
+	VPMOVZXWD (R8)(CX*1), Z13
+	VPSLLD $16, Z13, Z13
+	VPMOVZXWD (R9)(CX*1), Z14
+	VPSLLD $16, Z14, Z14
+	VCMPPS $0x1e, Z0, Z14, K2
+	VBLENDMPS Z13, Z0, K2, Z14
+	VPMOVZXWD (R10)(CX*1), Z13
+	VPSLLD $16, Z13, Z13
+	VSUBPS Z1, Z13, Z15
+	VADDPS Z14, Z2, Z2
+	VFMADD231PS Z15, Z14, Z3
+	VPMOVZXWD 32(R8)(CX*1), Z13
+	VPSLLD $16, Z13, Z13
+	VPMOVZXWD 32(R9)(CX*1), Z14
+	VPSLLD $16, Z14, Z14
+	VCMPPS $0x1e, Z0, Z14, K2
+	VBLENDMPS Z13, Z0, K2, Z14
+	VPMOVZXWD 32(R10)(CX*1), Z13
+	VPSLLD $16, Z13, Z13
+	VSUBPS Z4, Z13, Z15
+	VADDPS Z14, Z5, Z5
+	VFMADD231PS Z15, Z14, Z6
+	VPMOVZXWD 64(R8)(CX*1), Z13
+	VPSLLD $16, Z13, Z13
+	VPMOVZXWD 64(R9)(CX*1), Z14
+	VPSLLD $16, Z14, Z14
+	VCMPPS $0x1e, Z0, Z14, K2
+	VBLENDMPS Z13, Z0, K2, Z14
+	VPMOVZXWD 64(R10)(CX*1), Z13
+	VPSLLD $16, Z13, Z13
+	VSUBPS Z7, Z13, Z15
+	VADDPS Z14, Z8, Z8
+	VFMADD231PS Z15, Z14, Z9
+	VPMOVZXWD 96(R8)(CX*1), Z13
+	VPSLLD $16, Z13, Z13
+	VPMOVZXWD 96(R9)(CX*1), Z14
+	VPSLLD $16, Z14, Z14
+	VCMPPS $0x1e, Z0, Z14, K2
+	VBLENDMPS Z13, Z0, K2, Z14
+	VPMOVZXWD 96(R10)(CX*1), Z13
+	VPSLLD $16, Z13, Z13
+	VSUBPS Z10, Z13, Z15
+	VADDPS Z14, Z11, Z11
+	VFMADD231PS Z15, Z14, Z12
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	DECQ AX
+	JNZ row4
+	VMOVUPS Z2, (R12)(CX*2)
+	VMOVUPS Z3, (R13)(CX*2)
+	VMOVUPS Z5, 64(R12)(CX*2)
+	VMOVUPS Z6, 64(R13)(CX*2)
+	VMOVUPS Z8, 128(R12)(CX*2)
+	VMOVUPS Z9, 128(R13)(CX*2)
+	VMOVUPS Z11, 192(R12)(CX*2)
+	VMOVUPS Z12, 192(R13)(CX*2)
+	ADDQ $128, CX
+	JMP strip4
+end4:
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+strip1:
+	CMPQ CX, DX
+	JGE end1
+	VMOVUPS (R11)(CX*2), Z1
+	VMOVUPS (R12)(CX*2), Z2
+	VMOVUPS (R13)(CX*2), Z3
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 0(DI), AX
+row1:
+	VPMOVZXWD (R8)(CX*1), Z4
+	VPSLLD $16, Z4, Z4
+	VPMOVZXWD (R9)(CX*1), Z5
+	VPSLLD $16, Z5, Z5
+	VCMPPS $0x1e, Z0, Z5, K2
+	VBLENDMPS Z4, Z0, K2, Z5
+	VPMOVZXWD (R10)(CX*1), Z4
+	VPSLLD $16, Z4, Z4
+	VSUBPS Z1, Z4, Z6
+	VADDPS Z5, Z2, Z2
+	VFMADD231PS Z6, Z5, Z3
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	DECQ AX
+	JNZ row1
+	VMOVUPS Z2, (R12)(CX*2)
+	VMOVUPS Z3, (R13)(CX*2)
+	ADDQ $32, CX
+	JMP strip1
+end1:
+	TESTQ $15, 8(DI)
+	JZ done
+restStrip:
+	VMOVUPS.Z (R11)(CX*2), K1, Z1
+	VMOVUPS.Z (R12)(CX*2), K1, Z2
+	VMOVUPS.Z (R13)(CX*2), K1, Z3
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 0(DI), AX
+rowTail:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z4
+	VPSLLD $16, Z4, Z4
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z5
+	VPSLLD $16, Z5, Z5
+	VCMPPS $0x1e, Z0, Z5, K2
+	VBLENDMPS Z4, Z0, K2, Z5
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z4
+	VPSLLD $16, Z4, Z4
+	VSUBPS Z1, Z4, Z6
+	VADDPS Z5, Z2, Z2
+	VFMADD231PS Z6, Z5, Z3
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	DECQ AX
+	JNZ rowTail
+	VMOVUPS Z2, K1, (R12)(CX*2)
+	VMOVUPS Z3, K1, (R13)(CX*2)
+done:
+	VZEROUPPER
+	RET
+long:
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VPMOVZXWD (R10)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS (R11)(CX*2), Z3
+	VSUBPS Z3, Z1, Z4
+	VMOVUPS (R12)(CX*2), Z3
+	VADDPS Z2, Z3, Z1
+	VMOVUPS Z1, (R12)(CX*2)
+	VMOVUPS (R13)(CX*2), Z1
+	VFMADD231PS Z4, Z2, Z1
+	VMOVUPS Z1, (R13)(CX*2)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS.Z (R11)(CX*2), K1, Z3
+	VSUBPS Z3, Z1, Z4
+	VMOVUPS.Z (R12)(CX*2), K1, Z3
+	VADDPS Z2, Z3, Z1
+	VMOVUPS Z1, K1, (R12)(CX*2)
+	VMOVUPS.Z (R13)(CX*2), K1, Z1
+	VFMADD231PS Z4, Z2, Z1
+	VMOVUPS Z1, K1, (R13)(CX*2)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormReLUBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormReLUBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R9)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS (R10)(CX*2), Z2
+	VMOVUPS (R11)(CX*2), Z3
+	VFMADD231PS Z2, Z1, Z3
+	VMAXPS Z3, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R8)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS.Z (R10)(CX*2), K1, Z2
+	VMOVUPS.Z (R11)(CX*2), K1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VMAXPS Z3, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R8)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormReLUResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormReLUResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R9)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS (R10)(CX*2), Z2
+	VMOVUPS (R11)(CX*2), Z3
+	VFMADD231PS Z2, Z1, Z3
+	VPMOVZXWD (R12)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z2, Z3, Z1
+	VMAXPS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R8)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS.Z (R10)(CX*2), K1, Z2
+	VMOVUPS.Z (R11)(CX*2), K1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VPMOVZXWD.Z (R12)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z2, Z3, Z1
+	VMAXPS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R8)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientReLUBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientReLUBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VPMOVZXWD (R10)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS (R11)(CX*2), Z3
+	VMOVUPS (R12)(CX*2), Z4
+	VFMADD231PS Z3, Z1, Z4
+	VMOVUPS (R13)(CX*2), Z3
+	VFMADD231PS Z3, Z2, Z4
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS.Z (R11)(CX*2), K1, Z3
+	VMOVUPS.Z (R12)(CX*2), K1, Z4
+	VFMADD231PS Z3, Z1, Z4
+	VMOVUPS.Z (R13)(CX*2), K1, Z3
+	VFMADD231PS Z3, Z2, Z4
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientReLUResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientReLUResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VPMOVZXWD (R10)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS (R11)(CX*2), Z3
+	VMOVUPS (R12)(CX*2), Z4
+	VFMADD231PS Z3, Z1, Z4
+	VMOVUPS (R13)(CX*2), Z3
+	VFMADD231PS Z3, Z2, Z4
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS.Z (R11)(CX*2), K1, Z3
+	VMOVUPS.Z (R12)(CX*2), K1, Z4
+	VFMADD231PS Z3, Z1, Z4
+	VMOVUPS.Z (R13)(CX*2), K1, Z3
+	VFMADD231PS Z3, Z2, Z4
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientReLUAddResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientReLUAddResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VPMOVZXWD (R10)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS (R11)(CX*2), Z3
+	VMOVUPS (R12)(CX*2), Z4
+	VFMADD231PS Z3, Z1, Z4
+	VMOVUPS (R13)(CX*2), Z3
+	VFMADD231PS Z3, Z2, Z4
+	VPMOVZXWD (SI)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z2, Z3, Z1
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS.Z (R11)(CX*2), K1, Z3
+	VMOVUPS.Z (R12)(CX*2), K1, Z4
+	VFMADD231PS Z3, Z1, Z4
+	VMOVUPS.Z (R13)(CX*2), K1, Z3
+	VFMADD231PS Z3, Z2, Z4
+	VPMOVZXWD.Z (SI)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z2, Z3, Z1
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientReLUAccumulateBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientReLUAccumulateBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VPMOVZXWD (R10)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS (R11)(CX*2), Z3
+	VMOVUPS (R12)(CX*2), Z4
+	VFMADD231PS Z3, Z1, Z4
+	VMOVUPS (R13)(CX*2), Z3
+	VFMADD231PS Z3, Z2, Z4
+	VPMOVZXWD (BX)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z4, Z3, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS.Z (R11)(CX*2), K1, Z3
+	VMOVUPS.Z (R12)(CX*2), K1, Z4
+	VFMADD231PS Z3, Z1, Z4
+	VMOVUPS.Z (R13)(CX*2), K1, Z3
+	VFMADD231PS Z3, Z2, Z4
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z4, Z3, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientReLUAccumulateResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientReLUAccumulateResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VPMOVZXWD (R10)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS (R11)(CX*2), Z3
+	VMOVUPS (R12)(CX*2), Z4
+	VFMADD231PS Z3, Z1, Z4
+	VMOVUPS (R13)(CX*2), Z3
+	VFMADD231PS Z3, Z2, Z4
+	VPMOVZXWD (BX)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z4, Z3, Z1
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS.Z (R11)(CX*2), K1, Z3
+	VMOVUPS.Z (R12)(CX*2), K1, Z4
+	VFMADD231PS Z3, Z1, Z4
+	VMOVUPS.Z (R13)(CX*2), K1, Z3
+	VFMADD231PS Z3, Z2, Z4
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z4, Z3, Z1
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientReLUAccumulateAddResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientReLUAccumulateAddResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VPMOVZXWD (R10)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS (R11)(CX*2), Z3
+	VMOVUPS (R12)(CX*2), Z4
+	VFMADD231PS Z3, Z1, Z4
+	VMOVUPS (R13)(CX*2), Z3
+	VFMADD231PS Z3, Z2, Z4
+	VPMOVZXWD (BX)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z4, Z3, Z1
+	VPMOVZXWD (SI)(CX*1), Z4
+	VPSLLD $16, Z4, Z4
+	VADDPS Z2, Z4, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS.Z (R11)(CX*2), K1, Z3
+	VMOVUPS.Z (R12)(CX*2), K1, Z4
+	VFMADD231PS Z3, Z1, Z4
+	VMOVUPS.Z (R13)(CX*2), K1, Z3
+	VFMADD231PS Z3, Z2, Z4
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z4, Z3, Z1
+	VPMOVZXWD.Z (SI)(CX*1), K1, Z4
+	VPSLLD $16, Z4, Z4
+	VADDPS Z2, Z4, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientReLUEvalBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientReLUEvalBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VMOVUPS (R13)(CX*2), Z1
+	VMULPS Z1, Z2, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VMOVUPS.Z (R13)(CX*2), K1, Z1
+	VMULPS Z1, Z2, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientReLUEvalResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientReLUEvalResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VMOVUPS (R13)(CX*2), Z1
+	VMULPS Z1, Z2, Z3
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VMOVUPS.Z (R13)(CX*2), K1, Z1
+	VMULPS Z1, Z2, Z3
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientReLUEvalAddResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientReLUEvalAddResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VMOVUPS (R13)(CX*2), Z1
+	VMULPS Z1, Z2, Z3
+	VPMOVZXWD (SI)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z2, Z1, Z4
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VMOVUPS.Z (R13)(CX*2), K1, Z1
+	VMULPS Z1, Z2, Z3
+	VPMOVZXWD.Z (SI)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z2, Z1, Z4
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientReLUEvalAccumulateBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientReLUEvalAccumulateBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VMOVUPS (R13)(CX*2), Z1
+	VMULPS Z1, Z2, Z3
+	VPMOVZXWD (BX)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z3, Z1, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VMOVUPS.Z (R13)(CX*2), K1, Z1
+	VMULPS Z1, Z2, Z3
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z3, Z1, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientReLUEvalAccumulateResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientReLUEvalAccumulateResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VMOVUPS (R13)(CX*2), Z1
+	VMULPS Z1, Z2, Z3
+	VPMOVZXWD (BX)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z3, Z1, Z4
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VMOVUPS.Z (R13)(CX*2), K1, Z1
+	VMULPS Z1, Z2, Z3
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z3, Z1, Z4
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientReLUEvalAccumulateAddResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientReLUEvalAccumulateAddResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VMOVUPS (R13)(CX*2), Z1
+	VMULPS Z1, Z2, Z3
+	VPMOVZXWD (BX)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z3, Z1, Z4
+	VPMOVZXWD (SI)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z2, Z3, Z1
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VBLENDMPS Z1, Z0, K2, Z2
+	VMOVUPS.Z (R13)(CX*2), K1, Z1
+	VMULPS Z1, Z2, Z3
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z3, Z1, Z4
+	VPMOVZXWD.Z (SI)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z2, Z3, Z1
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorActivationLeakyReLUBF16AVX512(args *vectorArgs)
+TEXT ·vectorActivationLeakyReLUBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMULPS Z1, Z0, Z2
+	VMAXPS Z1, Z2, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R9)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VMULPS Z1, Z0, Z2
+	VMAXPS Z1, Z2, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R9)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorActivationLeakyReLUGradientBF16AVX512(args *vectorArgs)
+TEXT ·vectorActivationLeakyReLUGradientBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	VBROADCASTSS 36(DI), Z1
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD (R9)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R10)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R10)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorActivationLeakyReLUGradientAccumulateBF16AVX512(args *vectorArgs)
+TEXT ·vectorActivationLeakyReLUGradientAccumulateBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	VBROADCASTSS 36(DI), Z1
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD (R9)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VPMOVZXWD (R10)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z4, Z3, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R10)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z4, Z3, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R10)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormReduceLeakyReLUBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormReduceLeakyReLUBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	VBROADCASTSS 36(DI), Z1
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	CMPQ 8(DI), $64
+	JGT long
+	XORQ CX, CX
+	MOVQ 8(DI), DX
+	ANDQ $-64, DX
+	SHLQ $1, DX
+strip4:
+	CMPQ CX, DX
+	JGE end4
+	VMOVUPS (R11)(CX*2), Z2
+	VMOVUPS (R12)(CX*2), Z3
+	VMOVUPS (R13)(CX*2), Z4
+	VMOVUPS 64(R11)(CX*2), Z5
+	VMOVUPS 64(R12)(CX*2), Z6
+	VMOVUPS 64(R13)(CX*2), Z7
+	VMOVUPS 128(R11)(CX*2), Z8
+	VMOVUPS 128(R12)(CX*2), Z9
+	VMOVUPS 128(R13)(CX*2), Z10
+	VMOVUPS 192(R11)(CX*2), Z11
+	VMOVUPS 192(R12)(CX*2), Z12
+	VMOVUPS 192(R13)(CX*2), Z13
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 0(DI), AX
+row4:
+	VPMOVZXWD (R8)(CX*1), Z14
+	VPSLLD $16, Z14, Z14
+	VPMOVZXWD (R9)(CX*1), Z15
+	VPSLLD $16, Z15, Z15
+	VCMPPS $0x1e, Z0, Z15, K2
+	VMULPS Z14, Z1, Z15
+	VBLENDMPS Z14, Z15, K2, Z16
+	VPMOVZXWD (R10)(CX*1), Z15
+	VPSLLD $16, Z15, Z15
+	VSUBPS Z2, Z15, Z14
+	VADDPS Z16, Z3, Z3
+	VFMADD231PS Z14, Z16, Z4
+	VPMOVZXWD 32(R8)(CX*1), Z14
+	VPSLLD $16, Z14, Z14
+	VPMOVZXWD 32(R9)(CX*1), Z15
+	VPSLLD $16, Z15, Z15
+	VCMPPS $0x1e, Z0, Z15, K2
+	VMULPS Z14, Z1, Z15
+	VBLENDMPS Z14, Z15, K2, Z16
+	VPMOVZXWD 32(R10)(CX*1), Z15
+	VPSLLD $16, Z15, Z15
+	VSUBPS Z5, Z15, Z14
+	VADDPS Z16, Z6, Z6
+	VFMADD231PS Z14, Z16, Z7
+	VPMOVZXWD 64(R8)(CX*1), Z14
+	VPSLLD $16, Z14, Z14
+	VPMOVZXWD 64(R9)(CX*1), Z15
+	VPSLLD $16, Z15, Z15
+	VCMPPS $0x1e, Z0, Z15, K2
+	VMULPS Z14, Z1, Z15
+	VBLENDMPS Z14, Z15, K2, Z16
+	VPMOVZXWD 64(R10)(CX*1), Z15
+	VPSLLD $16, Z15, Z15
+	VSUBPS Z8, Z15, Z14
+	VADDPS Z16, Z9, Z9
+	VFMADD231PS Z14, Z16, Z10
+	VPMOVZXWD 96(R8)(CX*1), Z14
+	VPSLLD $16, Z14, Z14
+	VPMOVZXWD 96(R9)(CX*1), Z15
+	VPSLLD $16, Z15, Z15
+	VCMPPS $0x1e, Z0, Z15, K2
+	VMULPS Z14, Z1, Z15
+	VBLENDMPS Z14, Z15, K2, Z16
+	VPMOVZXWD 96(R10)(CX*1), Z15
+	VPSLLD $16, Z15, Z15
+	VSUBPS Z11, Z15, Z14
+	VADDPS Z16, Z12, Z12
+	VFMADD231PS Z14, Z16, Z13
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	DECQ AX
+	JNZ row4
+	VMOVUPS Z3, (R12)(CX*2)
+	VMOVUPS Z4, (R13)(CX*2)
+	VMOVUPS Z6, 64(R12)(CX*2)
+	VMOVUPS Z7, 64(R13)(CX*2)
+	VMOVUPS Z9, 128(R12)(CX*2)
+	VMOVUPS Z10, 128(R13)(CX*2)
+	VMOVUPS Z12, 192(R12)(CX*2)
+	VMOVUPS Z13, 192(R13)(CX*2)
+	ADDQ $128, CX
+	JMP strip4
+end4:
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+strip1:
+	CMPQ CX, DX
+	JGE end1
+	VMOVUPS (R11)(CX*2), Z2
+	VMOVUPS (R12)(CX*2), Z3
+	VMOVUPS (R13)(CX*2), Z4
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 0(DI), AX
+row1:
+	VPMOVZXWD (R8)(CX*1), Z5
+	VPSLLD $16, Z5, Z5
+	VPMOVZXWD (R9)(CX*1), Z6
+	VPSLLD $16, Z6, Z6
+	VCMPPS $0x1e, Z0, Z6, K2
+	VMULPS Z5, Z1, Z6
+	VBLENDMPS Z5, Z6, K2, Z7
+	VPMOVZXWD (R10)(CX*1), Z6
+	VPSLLD $16, Z6, Z6
+	VSUBPS Z2, Z6, Z5
+	VADDPS Z7, Z3, Z3
+	VFMADD231PS Z5, Z7, Z4
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	DECQ AX
+	JNZ row1
+	VMOVUPS Z3, (R12)(CX*2)
+	VMOVUPS Z4, (R13)(CX*2)
+	ADDQ $32, CX
+	JMP strip1
+end1:
+	TESTQ $15, 8(DI)
+	JZ done
+restStrip:
+	VMOVUPS.Z (R11)(CX*2), K1, Z2
+	VMOVUPS.Z (R12)(CX*2), K1, Z3
+	VMOVUPS.Z (R13)(CX*2), K1, Z4
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 0(DI), AX
+rowTail:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z5
+	VPSLLD $16, Z5, Z5
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z6
+	VPSLLD $16, Z6, Z6
+	VCMPPS $0x1e, Z0, Z6, K2
+	VMULPS Z5, Z1, Z6
+	VBLENDMPS Z5, Z6, K2, Z7
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z6
+	VPSLLD $16, Z6, Z6
+	VSUBPS Z2, Z6, Z5
+	VADDPS Z7, Z3, Z3
+	VFMADD231PS Z5, Z7, Z4
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	DECQ AX
+	JNZ rowTail
+	VMOVUPS Z3, K1, (R12)(CX*2)
+	VMOVUPS Z4, K1, (R13)(CX*2)
+done:
+	VZEROUPPER
+	RET
+long:
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD (R9)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VPMOVZXWD (R10)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS (R11)(CX*2), Z2
+	VSUBPS Z2, Z3, Z5
+	VMOVUPS (R12)(CX*2), Z2
+	VADDPS Z4, Z2, Z3
+	VMOVUPS Z3, (R12)(CX*2)
+	VMOVUPS (R13)(CX*2), Z3
+	VFMADD231PS Z5, Z4, Z3
+	VMOVUPS Z3, (R13)(CX*2)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS.Z (R11)(CX*2), K1, Z2
+	VSUBPS Z2, Z3, Z5
+	VMOVUPS.Z (R12)(CX*2), K1, Z2
+	VADDPS Z4, Z2, Z3
+	VMOVUPS Z3, K1, (R12)(CX*2)
+	VMOVUPS.Z (R13)(CX*2), K1, Z3
+	VFMADD231PS Z5, Z4, Z3
+	VMOVUPS Z3, K1, (R13)(CX*2)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormLeakyReLUBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormLeakyReLUBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R9)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS (R10)(CX*2), Z2
+	VMOVUPS (R11)(CX*2), Z3
+	VFMADD231PS Z2, Z1, Z3
+	VMULPS Z3, Z0, Z2
+	VMAXPS Z3, Z2, Z1
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R8)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS.Z (R10)(CX*2), K1, Z2
+	VMOVUPS.Z (R11)(CX*2), K1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VMULPS Z3, Z0, Z2
+	VMAXPS Z3, Z2, Z1
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R8)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormLeakyReLUResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormLeakyReLUResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R9)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS (R10)(CX*2), Z2
+	VMOVUPS (R11)(CX*2), Z3
+	VFMADD231PS Z2, Z1, Z3
+	VPMOVZXWD (R12)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z2, Z3, Z1
+	VMULPS Z1, Z0, Z2
+	VMAXPS Z1, Z2, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R8)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VMOVUPS.Z (R10)(CX*2), K1, Z2
+	VMOVUPS.Z (R11)(CX*2), K1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VPMOVZXWD.Z (R12)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z2, Z3, Z1
+	VMULPS Z1, Z0, Z2
+	VMAXPS Z1, Z2, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R8)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientLeakyReLUBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientLeakyReLUBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	VBROADCASTSS 36(DI), Z1
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD (R9)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VPMOVZXWD (R10)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS (R11)(CX*2), Z2
+	VMOVUPS (R12)(CX*2), Z5
+	VFMADD231PS Z2, Z3, Z5
+	VMOVUPS (R13)(CX*2), Z2
+	VFMADD231PS Z2, Z4, Z5
+	VPSLLD $15, Z5, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z5, Z30, Z30
+	VCMPPS $3, Z5, Z5, K7
+	VADDPS Z5, Z5, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS.Z (R11)(CX*2), K1, Z2
+	VMOVUPS.Z (R12)(CX*2), K1, Z5
+	VFMADD231PS Z2, Z3, Z5
+	VMOVUPS.Z (R13)(CX*2), K1, Z2
+	VFMADD231PS Z2, Z4, Z5
+	VPSLLD $15, Z5, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z5, Z30, Z30
+	VCMPPS $3, Z5, Z5, K7
+	VADDPS Z5, Z5, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientLeakyReLUResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientLeakyReLUResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	VBROADCASTSS 36(DI), Z1
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD (R9)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VPMOVZXWD (R10)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS (R11)(CX*2), Z2
+	VMOVUPS (R12)(CX*2), Z5
+	VFMADD231PS Z2, Z3, Z5
+	VMOVUPS (R13)(CX*2), Z2
+	VFMADD231PS Z2, Z4, Z5
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z5, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z5, Z30, Z30
+	VCMPPS $3, Z5, Z5, K7
+	VADDPS Z5, Z5, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS.Z (R11)(CX*2), K1, Z2
+	VMOVUPS.Z (R12)(CX*2), K1, Z5
+	VFMADD231PS Z2, Z3, Z5
+	VMOVUPS.Z (R13)(CX*2), K1, Z2
+	VFMADD231PS Z2, Z4, Z5
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z5, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z5, Z30, Z30
+	VCMPPS $3, Z5, Z5, K7
+	VADDPS Z5, Z5, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientLeakyReLUAddResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientLeakyReLUAddResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	VBROADCASTSS 36(DI), Z1
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD (R9)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VPMOVZXWD (R10)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS (R11)(CX*2), Z2
+	VMOVUPS (R12)(CX*2), Z5
+	VFMADD231PS Z2, Z3, Z5
+	VMOVUPS (R13)(CX*2), Z2
+	VFMADD231PS Z2, Z4, Z5
+	VPMOVZXWD (SI)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z4, Z2, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z5, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z5, Z30, Z30
+	VCMPPS $3, Z5, Z5, K7
+	VADDPS Z5, Z5, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS.Z (R11)(CX*2), K1, Z2
+	VMOVUPS.Z (R12)(CX*2), K1, Z5
+	VFMADD231PS Z2, Z3, Z5
+	VMOVUPS.Z (R13)(CX*2), K1, Z2
+	VFMADD231PS Z2, Z4, Z5
+	VPMOVZXWD.Z (SI)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z4, Z2, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z5, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z5, Z30, Z30
+	VCMPPS $3, Z5, Z5, K7
+	VADDPS Z5, Z5, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientLeakyReLUAccumulateBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientLeakyReLUAccumulateBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	VBROADCASTSS 36(DI), Z1
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD (R9)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VPMOVZXWD (R10)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS (R11)(CX*2), Z2
+	VMOVUPS (R12)(CX*2), Z5
+	VFMADD231PS Z2, Z3, Z5
+	VMOVUPS (R13)(CX*2), Z2
+	VFMADD231PS Z2, Z4, Z5
+	VPMOVZXWD (BX)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z5, Z2, Z4
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS.Z (R11)(CX*2), K1, Z2
+	VMOVUPS.Z (R12)(CX*2), K1, Z5
+	VFMADD231PS Z2, Z3, Z5
+	VMOVUPS.Z (R13)(CX*2), K1, Z2
+	VFMADD231PS Z2, Z4, Z5
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z5, Z2, Z4
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientLeakyReLUAccumulateResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientLeakyReLUAccumulateResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	VBROADCASTSS 36(DI), Z1
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD (R9)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VPMOVZXWD (R10)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS (R11)(CX*2), Z2
+	VMOVUPS (R12)(CX*2), Z5
+	VFMADD231PS Z2, Z3, Z5
+	VMOVUPS (R13)(CX*2), Z2
+	VFMADD231PS Z2, Z4, Z5
+	VPMOVZXWD (BX)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z5, Z2, Z3
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS.Z (R11)(CX*2), K1, Z2
+	VMOVUPS.Z (R12)(CX*2), K1, Z5
+	VFMADD231PS Z2, Z3, Z5
+	VMOVUPS.Z (R13)(CX*2), K1, Z2
+	VFMADD231PS Z2, Z4, Z5
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z5, Z2, Z3
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientLeakyReLUAccumulateAddResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientLeakyReLUAccumulateAddResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	VBROADCASTSS 36(DI), Z1
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD (R9)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VPMOVZXWD (R10)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS (R11)(CX*2), Z2
+	VMOVUPS (R12)(CX*2), Z5
+	VFMADD231PS Z2, Z3, Z5
+	VMOVUPS (R13)(CX*2), Z2
+	VFMADD231PS Z2, Z4, Z5
+	VPMOVZXWD (BX)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z5, Z2, Z3
+	VPMOVZXWD (SI)(CX*1), Z5
+	VPSLLD $16, Z5, Z5
+	VADDPS Z4, Z5, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS.Z (R11)(CX*2), K1, Z2
+	VMOVUPS.Z (R12)(CX*2), K1, Z5
+	VFMADD231PS Z2, Z3, Z5
+	VMOVUPS.Z (R13)(CX*2), K1, Z2
+	VFMADD231PS Z2, Z4, Z5
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z5, Z2, Z3
+	VPMOVZXWD.Z (SI)(CX*1), K1, Z5
+	VPSLLD $16, Z5, Z5
+	VADDPS Z4, Z5, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientLeakyReLUEvalBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientLeakyReLUEvalBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	VBROADCASTSS 36(DI), Z1
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD (R9)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VMOVUPS (R13)(CX*2), Z3
+	VMULPS Z3, Z4, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VMOVUPS.Z (R13)(CX*2), K1, Z3
+	VMULPS Z3, Z4, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientLeakyReLUEvalResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientLeakyReLUEvalResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	VBROADCASTSS 36(DI), Z1
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD (R9)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VMOVUPS (R13)(CX*2), Z3
+	VMULPS Z3, Z4, Z2
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VMOVUPS.Z (R13)(CX*2), K1, Z3
+	VMULPS Z3, Z4, Z2
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientLeakyReLUEvalAddResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientLeakyReLUEvalAddResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	VBROADCASTSS 36(DI), Z1
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD (R9)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VMOVUPS (R13)(CX*2), Z3
+	VMULPS Z3, Z4, Z2
+	VPMOVZXWD (SI)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z4, Z3, Z5
+	VPSLLD $15, Z5, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z5, Z30, Z30
+	VCMPPS $3, Z5, Z5, K7
+	VADDPS Z5, Z5, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VMOVUPS.Z (R13)(CX*2), K1, Z3
+	VMULPS Z3, Z4, Z2
+	VPMOVZXWD.Z (SI)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z4, Z3, Z5
+	VPSLLD $15, Z5, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z5, Z30, Z30
+	VCMPPS $3, Z5, Z5, K7
+	VADDPS Z5, Z5, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientLeakyReLUEvalAccumulateBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientLeakyReLUEvalAccumulateBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	VBROADCASTSS 36(DI), Z1
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD (R9)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VMOVUPS (R13)(CX*2), Z3
+	VMULPS Z3, Z4, Z2
+	VPMOVZXWD (BX)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z2, Z3, Z4
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VMOVUPS.Z (R13)(CX*2), K1, Z3
+	VMULPS Z3, Z4, Z2
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z2, Z3, Z4
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientLeakyReLUEvalAccumulateResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientLeakyReLUEvalAccumulateResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	VBROADCASTSS 36(DI), Z1
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD (R9)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VMOVUPS (R13)(CX*2), Z3
+	VMULPS Z3, Z4, Z2
+	VPMOVZXWD (BX)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z2, Z3, Z5
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z5, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z5, Z30, Z30
+	VCMPPS $3, Z5, Z5, K7
+	VADDPS Z5, Z5, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VMOVUPS.Z (R13)(CX*2), K1, Z3
+	VMULPS Z3, Z4, Z2
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z2, Z3, Z5
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z5, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z5, Z30, Z30
+	VCMPPS $3, Z5, Z5, K7
+	VADDPS Z5, Z5, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	VBROADCASTSS 36(DI), Z1
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD (R9)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VMOVUPS (R13)(CX*2), Z3
+	VMULPS Z3, Z4, Z2
+	VPMOVZXWD (BX)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z2, Z3, Z5
+	VPMOVZXWD (SI)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z4, Z2, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z5, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z5, Z30, Z30
+	VCMPPS $3, Z5, Z5, K7
+	VADDPS Z5, Z5, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VCMPPS $0x1e, Z0, Z3, K2
+	VMULPS Z2, Z1, Z3
+	VBLENDMPS Z2, Z3, K2, Z4
+	VMOVUPS.Z (R13)(CX*2), K1, Z3
+	VMULPS Z3, Z4, Z2
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z2, Z3, Z5
+	VPMOVZXWD.Z (SI)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z4, Z2, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z5, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z5, Z30, Z30
+	VCMPPS $3, Z5, Z5, K7
+	VADDPS Z5, Z5, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorActivationELUBF16AVX512(args *vectorArgs)
+TEXT ·vectorActivationELUBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	VBROADCASTSS 36(DI), Z1
+	VBROADCASTSS 40(DI), Z2
+	VBROADCASTSS 44(DI), Z3
+	VBROADCASTSS 48(DI), Z4
+	VBROADCASTSS 52(DI), Z5
+	VBROADCASTSS 56(DI), Z6
+	VBROADCASTSS 60(DI), Z7
+	VBROADCASTSS 64(DI), Z8
+	VBROADCASTSS 68(DI), Z9
+	VBROADCASTSS 72(DI), Z10
+	VBROADCASTSS 76(DI), Z11
+	VBROADCASTSS 80(DI), Z12
+	VBROADCASTSS 84(DI), Z13
+	VBROADCASTSS 88(DI), Z14
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z15
+	VPSLLD $16, Z15, Z15
+	VCMPPS $0x1e, Z0, Z15, K2
+	VMAXPS Z15, Z2, Z16
+	VMINPS Z16, Z1, Z17
+	VMOVAPS Z4, Z16
+	VFMADD231PS Z3, Z17, Z16
+	VSUBPS Z4, Z16, Z18
+	VFMADD231PS Z5, Z18, Z17
+	VFMADD231PS Z6, Z18, Z17
+	VMOVAPS Z8, Z18
+	VFMADD231PS Z17, Z7, Z18
+	VMOVAPS Z9, Z19
+	VFMADD231PS Z17, Z18, Z19
+	VMOVAPS Z10, Z18
+	VFMADD231PS Z17, Z19, Z18
+	VMOVAPS Z11, Z19
+	VFMADD231PS Z17, Z18, Z19
+	VMOVAPS Z12, Z18
+	VFMADD231PS Z17, Z19, Z18
+	VMULPS Z17, Z17, Z19
+	VFMADD231PS Z18, Z19, Z17
+	VPADDD Z13, Z16, Z18
+	VPSLLD $23, Z18, Z16
+	VSUBPS Z14, Z16, Z18
+	VFMADD231PS Z17, Z16, Z18
+	VBLENDMPS Z15, Z18, K2, Z17
+	VPSLLD $15, Z17, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z17, Z30, Z30
+	VCMPPS $3, Z17, Z17, K7
+	VADDPS Z17, Z17, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R9)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z15
+	VPSLLD $16, Z15, Z15
+	VCMPPS $0x1e, Z0, Z15, K2
+	VMAXPS Z15, Z2, Z16
+	VMINPS Z16, Z1, Z17
+	VMOVAPS Z4, Z16
+	VFMADD231PS Z3, Z17, Z16
+	VSUBPS Z4, Z16, Z18
+	VFMADD231PS Z5, Z18, Z17
+	VFMADD231PS Z6, Z18, Z17
+	VMOVAPS Z8, Z18
+	VFMADD231PS Z17, Z7, Z18
+	VMOVAPS Z9, Z19
+	VFMADD231PS Z17, Z18, Z19
+	VMOVAPS Z10, Z18
+	VFMADD231PS Z17, Z19, Z18
+	VMOVAPS Z11, Z19
+	VFMADD231PS Z17, Z18, Z19
+	VMOVAPS Z12, Z18
+	VFMADD231PS Z17, Z19, Z18
+	VMULPS Z17, Z17, Z19
+	VFMADD231PS Z18, Z19, Z17
+	VPADDD Z13, Z16, Z18
+	VPSLLD $23, Z18, Z16
+	VSUBPS Z14, Z16, Z18
+	VFMADD231PS Z17, Z16, Z18
+	VBLENDMPS Z15, Z18, K2, Z17
+	VPSLLD $15, Z17, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z17, Z30, Z30
+	VCMPPS $3, Z17, Z17, K7
+	VADDPS Z17, Z17, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R9)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorActivationELUGradientBF16AVX512(args *vectorArgs)
+TEXT ·vectorActivationELUGradientBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R10)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R10)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorActivationELUGradientAccumulateBF16AVX512(args *vectorArgs)
+TEXT ·vectorActivationELUGradientAccumulateBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VPMOVZXWD (R10)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z2, Z3, Z1
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R10)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z2, Z3, Z1
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R10)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormReduceELUBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormReduceELUBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	CMPQ 8(DI), $64
+	JGT long
+	XORQ CX, CX
+	MOVQ 8(DI), DX
+	ANDQ $-64, DX
+	SHLQ $1, DX
+strip4:
+	CMPQ CX, DX
+	JGE end4
+	VMOVUPS (R11)(CX*2), Z1
+	VMOVUPS (R12)(CX*2), Z2
+	VMOVUPS (R13)(CX*2), Z3
+	VMOVUPS 64(R11)(CX*2), Z4
+	VMOVUPS 64(R12)(CX*2), Z5
+	VMOVUPS 64(R13)(CX*2), Z6
+	VMOVUPS 128(R11)(CX*2), Z7
+	VMOVUPS 128(R12)(CX*2), Z8
+	VMOVUPS 128(R13)(CX*2), Z9
+	VMOVUPS 192(R11)(CX*2), Z10
+	VMOVUPS 192(R12)(CX*2), Z11
+	VMOVUPS 192(R13)(CX*2), Z12
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 0(DI), AX
+row4:
+	VPMOVZXWD (R8)(CX*1), Z13
+	VPSLLD $16, Z13, Z13
+	VPMOVZXWD (R9)(CX*1), Z14
+	VPSLLD $16, Z14, Z14
+	VCMPPS $0x1e, Z0, Z14, K2
+	VMOVAPS Z13, Z15
+	VFMADD231PS Z14, Z13, Z15
+	VBLENDMPS Z13, Z15, K2, Z14
+	VPMOVZXWD (R10)(CX*1), Z15
+	VPSLLD $16, Z15, Z15
+	VSUBPS Z1, Z15, Z13
+	VADDPS Z14, Z2, Z2
+	VFMADD231PS Z13, Z14, Z3
+	VPMOVZXWD 32(R8)(CX*1), Z13
+	VPSLLD $16, Z13, Z13
+	VPMOVZXWD 32(R9)(CX*1), Z14
+	VPSLLD $16, Z14, Z14
+	VCMPPS $0x1e, Z0, Z14, K2
+	VMOVAPS Z13, Z15
+	VFMADD231PS Z14, Z13, Z15
+	VBLENDMPS Z13, Z15, K2, Z14
+	VPMOVZXWD 32(R10)(CX*1), Z15
+	VPSLLD $16, Z15, Z15
+	VSUBPS Z4, Z15, Z13
+	VADDPS Z14, Z5, Z5
+	VFMADD231PS Z13, Z14, Z6
+	VPMOVZXWD 64(R8)(CX*1), Z13
+	VPSLLD $16, Z13, Z13
+	VPMOVZXWD 64(R9)(CX*1), Z14
+	VPSLLD $16, Z14, Z14
+	VCMPPS $0x1e, Z0, Z14, K2
+	VMOVAPS Z13, Z15
+	VFMADD231PS Z14, Z13, Z15
+	VBLENDMPS Z13, Z15, K2, Z14
+	VPMOVZXWD 64(R10)(CX*1), Z15
+	VPSLLD $16, Z15, Z15
+	VSUBPS Z7, Z15, Z13
+	VADDPS Z14, Z8, Z8
+	VFMADD231PS Z13, Z14, Z9
+	VPMOVZXWD 96(R8)(CX*1), Z13
+	VPSLLD $16, Z13, Z13
+	VPMOVZXWD 96(R9)(CX*1), Z14
+	VPSLLD $16, Z14, Z14
+	VCMPPS $0x1e, Z0, Z14, K2
+	VMOVAPS Z13, Z15
+	VFMADD231PS Z14, Z13, Z15
+	VBLENDMPS Z13, Z15, K2, Z14
+	VPMOVZXWD 96(R10)(CX*1), Z15
+	VPSLLD $16, Z15, Z15
+	VSUBPS Z10, Z15, Z13
+	VADDPS Z14, Z11, Z11
+	VFMADD231PS Z13, Z14, Z12
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	DECQ AX
+	JNZ row4
+	VMOVUPS Z2, (R12)(CX*2)
+	VMOVUPS Z3, (R13)(CX*2)
+	VMOVUPS Z5, 64(R12)(CX*2)
+	VMOVUPS Z6, 64(R13)(CX*2)
+	VMOVUPS Z8, 128(R12)(CX*2)
+	VMOVUPS Z9, 128(R13)(CX*2)
+	VMOVUPS Z11, 192(R12)(CX*2)
+	VMOVUPS Z12, 192(R13)(CX*2)
+	ADDQ $128, CX
+	JMP strip4
+end4:
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+strip1:
+	CMPQ CX, DX
+	JGE end1
+	VMOVUPS (R11)(CX*2), Z1
+	VMOVUPS (R12)(CX*2), Z2
+	VMOVUPS (R13)(CX*2), Z3
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 0(DI), AX
+row1:
+	VPMOVZXWD (R8)(CX*1), Z4
+	VPSLLD $16, Z4, Z4
+	VPMOVZXWD (R9)(CX*1), Z5
+	VPSLLD $16, Z5, Z5
+	VCMPPS $0x1e, Z0, Z5, K2
+	VMOVAPS Z4, Z6
+	VFMADD231PS Z5, Z4, Z6
+	VBLENDMPS Z4, Z6, K2, Z5
+	VPMOVZXWD (R10)(CX*1), Z6
+	VPSLLD $16, Z6, Z6
+	VSUBPS Z1, Z6, Z4
+	VADDPS Z5, Z2, Z2
+	VFMADD231PS Z4, Z5, Z3
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	DECQ AX
+	JNZ row1
+	VMOVUPS Z2, (R12)(CX*2)
+	VMOVUPS Z3, (R13)(CX*2)
+	ADDQ $32, CX
+	JMP strip1
+end1:
+	TESTQ $15, 8(DI)
+	JZ done
+restStrip:
+	VMOVUPS.Z (R11)(CX*2), K1, Z1
+	VMOVUPS.Z (R12)(CX*2), K1, Z2
+	VMOVUPS.Z (R13)(CX*2), K1, Z3
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 0(DI), AX
+rowTail:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z4
+	VPSLLD $16, Z4, Z4
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z5
+	VPSLLD $16, Z5, Z5
+	VCMPPS $0x1e, Z0, Z5, K2
+	VMOVAPS Z4, Z6
+	VFMADD231PS Z5, Z4, Z6
+	VBLENDMPS Z4, Z6, K2, Z5
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z6
+	VPSLLD $16, Z6, Z6
+	VSUBPS Z1, Z6, Z4
+	VADDPS Z5, Z2, Z2
+	VFMADD231PS Z4, Z5, Z3
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	DECQ AX
+	JNZ rowTail
+	VMOVUPS Z2, K1, (R12)(CX*2)
+	VMOVUPS Z3, K1, (R13)(CX*2)
+done:
+	VZEROUPPER
+	RET
+long:
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VPMOVZXWD (R10)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS (R11)(CX*2), Z1
+	VSUBPS Z1, Z3, Z4
+	VMOVUPS (R12)(CX*2), Z1
+	VADDPS Z2, Z1, Z3
+	VMOVUPS Z3, (R12)(CX*2)
+	VMOVUPS (R13)(CX*2), Z3
+	VFMADD231PS Z4, Z2, Z3
+	VMOVUPS Z3, (R13)(CX*2)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS.Z (R11)(CX*2), K1, Z1
+	VSUBPS Z1, Z3, Z4
+	VMOVUPS.Z (R12)(CX*2), K1, Z1
+	VADDPS Z2, Z1, Z3
+	VMOVUPS Z3, K1, (R12)(CX*2)
+	VMOVUPS.Z (R13)(CX*2), K1, Z3
+	VFMADD231PS Z4, Z2, Z3
+	VMOVUPS Z3, K1, (R13)(CX*2)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormELUBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormELUBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	VBROADCASTSS 36(DI), Z1
+	VBROADCASTSS 40(DI), Z2
+	VBROADCASTSS 44(DI), Z3
+	VBROADCASTSS 48(DI), Z4
+	VBROADCASTSS 52(DI), Z5
+	VBROADCASTSS 56(DI), Z6
+	VBROADCASTSS 60(DI), Z7
+	VBROADCASTSS 64(DI), Z8
+	VBROADCASTSS 68(DI), Z9
+	VBROADCASTSS 72(DI), Z10
+	VBROADCASTSS 76(DI), Z11
+	VBROADCASTSS 80(DI), Z12
+	VBROADCASTSS 84(DI), Z13
+	VBROADCASTSS 88(DI), Z14
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R9)(CX*1), Z15
+	VPSLLD $16, Z15, Z15
+	VMOVUPS (R10)(CX*2), Z16
+	VMOVUPS (R11)(CX*2), Z17
+	VFMADD231PS Z16, Z15, Z17
+	VCMPPS $0x1e, Z0, Z17, K2
+	VMAXPS Z17, Z2, Z16
+	VMINPS Z16, Z1, Z15
+	VMOVAPS Z4, Z16
+	VFMADD231PS Z3, Z15, Z16
+	VSUBPS Z4, Z16, Z18
+	VFMADD231PS Z5, Z18, Z15
+	VFMADD231PS Z6, Z18, Z15
+	VMOVAPS Z8, Z18
+	VFMADD231PS Z15, Z7, Z18
+	VMOVAPS Z9, Z19
+	VFMADD231PS Z15, Z18, Z19
+	VMOVAPS Z10, Z18
+	VFMADD231PS Z15, Z19, Z18
+	VMOVAPS Z11, Z19
+	VFMADD231PS Z15, Z18, Z19
+	VMOVAPS Z12, Z18
+	VFMADD231PS Z15, Z19, Z18
+	VMULPS Z15, Z15, Z19
+	VFMADD231PS Z18, Z19, Z15
+	VPADDD Z13, Z16, Z18
+	VPSLLD $23, Z18, Z16
+	VSUBPS Z14, Z16, Z18
+	VFMADD231PS Z15, Z16, Z18
+	VBLENDMPS Z17, Z18, K2, Z15
+	VPSLLD $15, Z15, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z15, Z30, Z30
+	VCMPPS $3, Z15, Z15, K7
+	VADDPS Z15, Z15, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R8)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z15
+	VPSLLD $16, Z15, Z15
+	VMOVUPS.Z (R10)(CX*2), K1, Z16
+	VMOVUPS.Z (R11)(CX*2), K1, Z17
+	VFMADD231PS Z16, Z15, Z17
+	VCMPPS $0x1e, Z0, Z17, K2
+	VMAXPS Z17, Z2, Z16
+	VMINPS Z16, Z1, Z15
+	VMOVAPS Z4, Z16
+	VFMADD231PS Z3, Z15, Z16
+	VSUBPS Z4, Z16, Z18
+	VFMADD231PS Z5, Z18, Z15
+	VFMADD231PS Z6, Z18, Z15
+	VMOVAPS Z8, Z18
+	VFMADD231PS Z15, Z7, Z18
+	VMOVAPS Z9, Z19
+	VFMADD231PS Z15, Z18, Z19
+	VMOVAPS Z10, Z18
+	VFMADD231PS Z15, Z19, Z18
+	VMOVAPS Z11, Z19
+	VFMADD231PS Z15, Z18, Z19
+	VMOVAPS Z12, Z18
+	VFMADD231PS Z15, Z19, Z18
+	VMULPS Z15, Z15, Z19
+	VFMADD231PS Z18, Z19, Z15
+	VPADDD Z13, Z16, Z18
+	VPSLLD $23, Z18, Z16
+	VSUBPS Z14, Z16, Z18
+	VFMADD231PS Z15, Z16, Z18
+	VBLENDMPS Z17, Z18, K2, Z15
+	VPSLLD $15, Z15, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z15, Z30, Z30
+	VCMPPS $3, Z15, Z15, K7
+	VADDPS Z15, Z15, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R8)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormELUResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormELUResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	VBROADCASTSS 36(DI), Z1
+	VBROADCASTSS 40(DI), Z2
+	VBROADCASTSS 44(DI), Z3
+	VBROADCASTSS 48(DI), Z4
+	VBROADCASTSS 52(DI), Z5
+	VBROADCASTSS 56(DI), Z6
+	VBROADCASTSS 60(DI), Z7
+	VBROADCASTSS 64(DI), Z8
+	VBROADCASTSS 68(DI), Z9
+	VBROADCASTSS 72(DI), Z10
+	VBROADCASTSS 76(DI), Z11
+	VBROADCASTSS 80(DI), Z12
+	VBROADCASTSS 84(DI), Z13
+	VBROADCASTSS 88(DI), Z14
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R9)(CX*1), Z15
+	VPSLLD $16, Z15, Z15
+	VMOVUPS (R10)(CX*2), Z16
+	VMOVUPS (R11)(CX*2), Z17
+	VFMADD231PS Z16, Z15, Z17
+	VPMOVZXWD (R12)(CX*1), Z16
+	VPSLLD $16, Z16, Z16
+	VADDPS Z16, Z17, Z15
+	VCMPPS $0x1e, Z0, Z15, K2
+	VMAXPS Z15, Z2, Z16
+	VMINPS Z16, Z1, Z17
+	VMOVAPS Z4, Z16
+	VFMADD231PS Z3, Z17, Z16
+	VSUBPS Z4, Z16, Z18
+	VFMADD231PS Z5, Z18, Z17
+	VFMADD231PS Z6, Z18, Z17
+	VMOVAPS Z8, Z18
+	VFMADD231PS Z17, Z7, Z18
+	VMOVAPS Z9, Z19
+	VFMADD231PS Z17, Z18, Z19
+	VMOVAPS Z10, Z18
+	VFMADD231PS Z17, Z19, Z18
+	VMOVAPS Z11, Z19
+	VFMADD231PS Z17, Z18, Z19
+	VMOVAPS Z12, Z18
+	VFMADD231PS Z17, Z19, Z18
+	VMULPS Z17, Z17, Z19
+	VFMADD231PS Z18, Z19, Z17
+	VPADDD Z13, Z16, Z18
+	VPSLLD $23, Z18, Z16
+	VSUBPS Z14, Z16, Z18
+	VFMADD231PS Z17, Z16, Z18
+	VBLENDMPS Z15, Z18, K2, Z17
+	VPSLLD $15, Z17, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z17, Z30, Z30
+	VCMPPS $3, Z17, Z17, K7
+	VADDPS Z17, Z17, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R8)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z15
+	VPSLLD $16, Z15, Z15
+	VMOVUPS.Z (R10)(CX*2), K1, Z16
+	VMOVUPS.Z (R11)(CX*2), K1, Z17
+	VFMADD231PS Z16, Z15, Z17
+	VPMOVZXWD.Z (R12)(CX*1), K1, Z16
+	VPSLLD $16, Z16, Z16
+	VADDPS Z16, Z17, Z15
+	VCMPPS $0x1e, Z0, Z15, K2
+	VMAXPS Z15, Z2, Z16
+	VMINPS Z16, Z1, Z17
+	VMOVAPS Z4, Z16
+	VFMADD231PS Z3, Z17, Z16
+	VSUBPS Z4, Z16, Z18
+	VFMADD231PS Z5, Z18, Z17
+	VFMADD231PS Z6, Z18, Z17
+	VMOVAPS Z8, Z18
+	VFMADD231PS Z17, Z7, Z18
+	VMOVAPS Z9, Z19
+	VFMADD231PS Z17, Z18, Z19
+	VMOVAPS Z10, Z18
+	VFMADD231PS Z17, Z19, Z18
+	VMOVAPS Z11, Z19
+	VFMADD231PS Z17, Z18, Z19
+	VMOVAPS Z12, Z18
+	VFMADD231PS Z17, Z19, Z18
+	VMULPS Z17, Z17, Z19
+	VFMADD231PS Z18, Z19, Z17
+	VPADDD Z13, Z16, Z18
+	VPSLLD $23, Z18, Z16
+	VSUBPS Z14, Z16, Z18
+	VFMADD231PS Z17, Z16, Z18
+	VBLENDMPS Z15, Z18, K2, Z17
+	VPSLLD $15, Z17, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z17, Z30, Z30
+	VCMPPS $3, Z17, Z17, K7
+	VADDPS Z17, Z17, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R8)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientELUBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientELUBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VPMOVZXWD (R10)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS (R11)(CX*2), Z1
+	VMOVUPS (R12)(CX*2), Z4
+	VFMADD231PS Z1, Z3, Z4
+	VMOVUPS (R13)(CX*2), Z1
+	VFMADD231PS Z1, Z2, Z4
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS.Z (R11)(CX*2), K1, Z1
+	VMOVUPS.Z (R12)(CX*2), K1, Z4
+	VFMADD231PS Z1, Z3, Z4
+	VMOVUPS.Z (R13)(CX*2), K1, Z1
+	VFMADD231PS Z1, Z2, Z4
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientELUResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientELUResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VPMOVZXWD (R10)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS (R11)(CX*2), Z1
+	VMOVUPS (R12)(CX*2), Z4
+	VFMADD231PS Z1, Z3, Z4
+	VMOVUPS (R13)(CX*2), Z1
+	VFMADD231PS Z1, Z2, Z4
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS.Z (R11)(CX*2), K1, Z1
+	VMOVUPS.Z (R12)(CX*2), K1, Z4
+	VFMADD231PS Z1, Z3, Z4
+	VMOVUPS.Z (R13)(CX*2), K1, Z1
+	VFMADD231PS Z1, Z2, Z4
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientELUAddResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientELUAddResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VPMOVZXWD (R10)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS (R11)(CX*2), Z1
+	VMOVUPS (R12)(CX*2), Z4
+	VFMADD231PS Z1, Z3, Z4
+	VMOVUPS (R13)(CX*2), Z1
+	VFMADD231PS Z1, Z2, Z4
+	VPMOVZXWD (SI)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z2, Z1, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS.Z (R11)(CX*2), K1, Z1
+	VMOVUPS.Z (R12)(CX*2), K1, Z4
+	VFMADD231PS Z1, Z3, Z4
+	VMOVUPS.Z (R13)(CX*2), K1, Z1
+	VFMADD231PS Z1, Z2, Z4
+	VPMOVZXWD.Z (SI)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z2, Z1, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientELUAccumulateBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientELUAccumulateBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VPMOVZXWD (R10)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS (R11)(CX*2), Z1
+	VMOVUPS (R12)(CX*2), Z4
+	VFMADD231PS Z1, Z3, Z4
+	VMOVUPS (R13)(CX*2), Z1
+	VFMADD231PS Z1, Z2, Z4
+	VPMOVZXWD (BX)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z4, Z1, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS.Z (R11)(CX*2), K1, Z1
+	VMOVUPS.Z (R12)(CX*2), K1, Z4
+	VFMADD231PS Z1, Z3, Z4
+	VMOVUPS.Z (R13)(CX*2), K1, Z1
+	VFMADD231PS Z1, Z2, Z4
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z4, Z1, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientELUAccumulateResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientELUAccumulateResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VPMOVZXWD (R10)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS (R11)(CX*2), Z1
+	VMOVUPS (R12)(CX*2), Z4
+	VFMADD231PS Z1, Z3, Z4
+	VMOVUPS (R13)(CX*2), Z1
+	VFMADD231PS Z1, Z2, Z4
+	VPMOVZXWD (BX)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z4, Z1, Z3
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS.Z (R11)(CX*2), K1, Z1
+	VMOVUPS.Z (R12)(CX*2), K1, Z4
+	VFMADD231PS Z1, Z3, Z4
+	VMOVUPS.Z (R13)(CX*2), K1, Z1
+	VFMADD231PS Z1, Z2, Z4
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z4, Z1, Z3
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientELUAccumulateAddResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientELUAccumulateAddResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VPMOVZXWD (R10)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS (R11)(CX*2), Z1
+	VMOVUPS (R12)(CX*2), Z4
+	VFMADD231PS Z1, Z3, Z4
+	VMOVUPS (R13)(CX*2), Z1
+	VFMADD231PS Z1, Z2, Z4
+	VPMOVZXWD (BX)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z4, Z1, Z3
+	VPMOVZXWD (SI)(CX*1), Z4
+	VPSLLD $16, Z4, Z4
+	VADDPS Z2, Z4, Z1
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VMOVUPS.Z (R11)(CX*2), K1, Z1
+	VMOVUPS.Z (R12)(CX*2), K1, Z4
+	VFMADD231PS Z1, Z3, Z4
+	VMOVUPS.Z (R13)(CX*2), K1, Z1
+	VFMADD231PS Z1, Z2, Z4
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z4, Z1, Z3
+	VPMOVZXWD.Z (SI)(CX*1), K1, Z4
+	VPSLLD $16, Z4, Z4
+	VADDPS Z2, Z4, Z1
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientELUEvalBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientELUEvalBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VMOVUPS (R13)(CX*2), Z3
+	VMULPS Z3, Z2, Z1
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VMOVUPS.Z (R13)(CX*2), K1, Z3
+	VMULPS Z3, Z2, Z1
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientELUEvalResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientELUEvalResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VMOVUPS (R13)(CX*2), Z3
+	VMULPS Z3, Z2, Z1
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VMOVUPS.Z (R13)(CX*2), K1, Z3
+	VMULPS Z3, Z2, Z1
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientELUEvalAddResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientELUEvalAddResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VMOVUPS (R13)(CX*2), Z3
+	VMULPS Z3, Z2, Z1
+	VPMOVZXWD (SI)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z2, Z3, Z4
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VMOVUPS.Z (R13)(CX*2), K1, Z3
+	VMULPS Z3, Z2, Z1
+	VPMOVZXWD.Z (SI)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z2, Z3, Z4
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientELUEvalAccumulateBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientELUEvalAccumulateBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VMOVUPS (R13)(CX*2), Z3
+	VMULPS Z3, Z2, Z1
+	VPMOVZXWD (BX)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z1, Z3, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VMOVUPS.Z (R13)(CX*2), K1, Z3
+	VMULPS Z3, Z2, Z1
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z1, Z3, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientELUEvalAccumulateResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientELUEvalAccumulateResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VMOVUPS (R13)(CX*2), Z3
+	VMULPS Z3, Z2, Z1
+	VPMOVZXWD (BX)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z1, Z3, Z4
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VMOVUPS.Z (R13)(CX*2), K1, Z3
+	VMULPS Z3, Z2, Z1
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z1, Z3, Z4
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormGradientELUEvalAccumulateAddResidualBF16AVX512(args *vectorArgs)
+TEXT ·vectorBatchNormGradientELUEvalAccumulateAddResidualBF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 136(DI), R13
+	MOVQ 144(DI), BX
+	MOVQ 152(DI), SI
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD (R9)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VMOVUPS (R13)(CX*2), Z3
+	VMULPS Z3, Z2, Z1
+	VPMOVZXWD (BX)(CX*1), Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z1, Z3, Z4
+	VPMOVZXWD (SI)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z2, Z1, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (SI)(CX*1)
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (BX)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VCMPPS $0x1e, Z0, Z2, K2
+	VMOVAPS Z1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VBLENDMPS Z1, Z3, K2, Z2
+	VMOVUPS.Z (R13)(CX*2), K1, Z3
+	VMULPS Z3, Z2, Z1
+	VPMOVZXWD.Z (BX)(CX*1), K1, Z3
+	VPSLLD $16, Z3, Z3
+	VADDPS Z1, Z3, Z4
+	VPMOVZXWD.Z (SI)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z2, Z1, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (SI)(CX*1)
+	VPSLLD $15, Z4, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z4, Z30, Z30
+	VCMPPS $3, Z4, Z4, K7
+	VADDPS Z4, Z4, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (BX)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 200(DI), R13
+	ADDQ 208(DI), BX
+	ADDQ 216(DI), SI
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorRoundAVX512(args *vectorArgs)
+TEXT ·vectorRoundAVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VMOVUPS (R8)(CX*2), Z0
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R9)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VMOVUPS.Z (R8)(CX*2), K1, Z0
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R9)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorWidenAVX512(args *vectorArgs)
+TEXT ·vectorWidenAVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS Z0, (R9)(CX*2)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS Z0, K1, (R9)(CX*2)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorAddRoundedAVX512(args *vectorArgs)
+TEXT ·vectorAddRoundedAVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VPMOVZXWD (R8)(CX*1), Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS (R9)(CX*2), Z1
+	VADDPS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R10)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z0
+	VPSLLD $16, Z0, Z0
+	VMOVUPS.Z (R9)(CX*2), K1, Z1
+	VADDPS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R10)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormNoneRoundedAVX512(args *vectorArgs)
+TEXT ·vectorBatchNormNoneRoundedAVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VMOVUPS (R9)(CX*2), Z0
+	VMOVUPS (R10)(CX*2), Z1
+	VMOVUPS (R11)(CX*2), Z2
+	VFMADD231PS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R8)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VMOVUPS.Z (R9)(CX*2), K1, Z0
+	VMOVUPS.Z (R10)(CX*2), K1, Z1
+	VMOVUPS.Z (R11)(CX*2), K1, Z2
+	VFMADD231PS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R8)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormNoneResidualRoundedAVX512(args *vectorArgs)
+TEXT ·vectorBatchNormNoneResidualRoundedAVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VMOVUPS (R9)(CX*2), Z0
+	VMOVUPS (R10)(CX*2), Z1
+	VMOVUPS (R11)(CX*2), Z2
+	VFMADD231PS Z1, Z0, Z2
+	VPMOVZXWD (R12)(CX*1), Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z1, Z2, Z0
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R8)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VMOVUPS.Z (R9)(CX*2), K1, Z0
+	VMOVUPS.Z (R10)(CX*2), K1, Z1
+	VMOVUPS.Z (R11)(CX*2), K1, Z2
+	VFMADD231PS Z1, Z0, Z2
+	VPMOVZXWD.Z (R12)(CX*1), K1, Z1
+	VPSLLD $16, Z1, Z1
+	VADDPS Z1, Z2, Z0
+	VPSLLD $15, Z0, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z0, Z30, Z30
+	VCMPPS $3, Z0, Z0, K7
+	VADDPS Z0, Z0, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R8)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormReLURoundedAVX512(args *vectorArgs)
+TEXT ·vectorBatchNormReLURoundedAVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VMOVUPS (R9)(CX*2), Z1
+	VMOVUPS (R10)(CX*2), Z2
+	VMOVUPS (R11)(CX*2), Z3
+	VFMADD231PS Z2, Z1, Z3
+	VMAXPS Z3, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R8)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VMOVUPS.Z (R9)(CX*2), K1, Z1
+	VMOVUPS.Z (R10)(CX*2), K1, Z2
+	VMOVUPS.Z (R11)(CX*2), K1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VMAXPS Z3, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R8)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormReLUResidualRoundedAVX512(args *vectorArgs)
+TEXT ·vectorBatchNormReLUResidualRoundedAVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VMOVUPS (R9)(CX*2), Z1
+	VMOVUPS (R10)(CX*2), Z2
+	VMOVUPS (R11)(CX*2), Z3
+	VFMADD231PS Z2, Z1, Z3
+	VPMOVZXWD (R12)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z2, Z3, Z1
+	VMAXPS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R8)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VMOVUPS.Z (R9)(CX*2), K1, Z1
+	VMOVUPS.Z (R10)(CX*2), K1, Z2
+	VMOVUPS.Z (R11)(CX*2), K1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VPMOVZXWD.Z (R12)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z2, Z3, Z1
+	VMAXPS Z1, Z0, Z2
+	VPSLLD $15, Z2, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z2, Z30, Z30
+	VCMPPS $3, Z2, Z2, K7
+	VADDPS Z2, Z2, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R8)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormLeakyReLURoundedAVX512(args *vectorArgs)
+TEXT ·vectorBatchNormLeakyReLURoundedAVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VMOVUPS (R9)(CX*2), Z1
+	VMOVUPS (R10)(CX*2), Z2
+	VMOVUPS (R11)(CX*2), Z3
+	VFMADD231PS Z2, Z1, Z3
+	VMULPS Z3, Z0, Z2
+	VMAXPS Z3, Z2, Z1
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R8)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VMOVUPS.Z (R9)(CX*2), K1, Z1
+	VMOVUPS.Z (R10)(CX*2), K1, Z2
+	VMOVUPS.Z (R11)(CX*2), K1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VMULPS Z3, Z0, Z2
+	VMAXPS Z3, Z2, Z1
+	VPSLLD $15, Z1, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z1, Z30, Z30
+	VCMPPS $3, Z1, Z1, K7
+	VADDPS Z1, Z1, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R8)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormLeakyReLUResidualRoundedAVX512(args *vectorArgs)
+TEXT ·vectorBatchNormLeakyReLUResidualRoundedAVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VMOVUPS (R9)(CX*2), Z1
+	VMOVUPS (R10)(CX*2), Z2
+	VMOVUPS (R11)(CX*2), Z3
+	VFMADD231PS Z2, Z1, Z3
+	VPMOVZXWD (R12)(CX*1), Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z2, Z3, Z1
+	VMULPS Z1, Z0, Z2
+	VMAXPS Z1, Z2, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R8)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VMOVUPS.Z (R9)(CX*2), K1, Z1
+	VMOVUPS.Z (R10)(CX*2), K1, Z2
+	VMOVUPS.Z (R11)(CX*2), K1, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VPMOVZXWD.Z (R12)(CX*1), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z2, Z3, Z1
+	VMULPS Z1, Z0, Z2
+	VMAXPS Z1, Z2, Z3
+	VPSLLD $15, Z3, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z3, Z30, Z30
+	VCMPPS $3, Z3, Z3, K7
+	VADDPS Z3, Z3, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R8)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormELURoundedAVX512(args *vectorArgs)
+TEXT ·vectorBatchNormELURoundedAVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	VBROADCASTSS 36(DI), Z1
+	VBROADCASTSS 40(DI), Z2
+	VBROADCASTSS 44(DI), Z3
+	VBROADCASTSS 48(DI), Z4
+	VBROADCASTSS 52(DI), Z5
+	VBROADCASTSS 56(DI), Z6
+	VBROADCASTSS 60(DI), Z7
+	VBROADCASTSS 64(DI), Z8
+	VBROADCASTSS 68(DI), Z9
+	VBROADCASTSS 72(DI), Z10
+	VBROADCASTSS 76(DI), Z11
+	VBROADCASTSS 80(DI), Z12
+	VBROADCASTSS 84(DI), Z13
+	VBROADCASTSS 88(DI), Z14
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VMOVUPS (R9)(CX*2), Z15
+	VMOVUPS (R10)(CX*2), Z16
+	VMOVUPS (R11)(CX*2), Z17
+	VFMADD231PS Z16, Z15, Z17
+	VCMPPS $0x1e, Z0, Z17, K2
+	VMAXPS Z17, Z2, Z16
+	VMINPS Z16, Z1, Z15
+	VMOVAPS Z4, Z16
+	VFMADD231PS Z3, Z15, Z16
+	VSUBPS Z4, Z16, Z18
+	VFMADD231PS Z5, Z18, Z15
+	VFMADD231PS Z6, Z18, Z15
+	VMOVAPS Z8, Z18
+	VFMADD231PS Z15, Z7, Z18
+	VMOVAPS Z9, Z19
+	VFMADD231PS Z15, Z18, Z19
+	VMOVAPS Z10, Z18
+	VFMADD231PS Z15, Z19, Z18
+	VMOVAPS Z11, Z19
+	VFMADD231PS Z15, Z18, Z19
+	VMOVAPS Z12, Z18
+	VFMADD231PS Z15, Z19, Z18
+	VMULPS Z15, Z15, Z19
+	VFMADD231PS Z18, Z19, Z15
+	VPADDD Z13, Z16, Z18
+	VPSLLD $23, Z18, Z16
+	VSUBPS Z14, Z16, Z18
+	VFMADD231PS Z15, Z16, Z18
+	VBLENDMPS Z17, Z18, K2, Z15
+	VPSLLD $15, Z15, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z15, Z30, Z30
+	VCMPPS $3, Z15, Z15, K7
+	VADDPS Z15, Z15, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R8)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VMOVUPS.Z (R9)(CX*2), K1, Z15
+	VMOVUPS.Z (R10)(CX*2), K1, Z16
+	VMOVUPS.Z (R11)(CX*2), K1, Z17
+	VFMADD231PS Z16, Z15, Z17
+	VCMPPS $0x1e, Z0, Z17, K2
+	VMAXPS Z17, Z2, Z16
+	VMINPS Z16, Z1, Z15
+	VMOVAPS Z4, Z16
+	VFMADD231PS Z3, Z15, Z16
+	VSUBPS Z4, Z16, Z18
+	VFMADD231PS Z5, Z18, Z15
+	VFMADD231PS Z6, Z18, Z15
+	VMOVAPS Z8, Z18
+	VFMADD231PS Z15, Z7, Z18
+	VMOVAPS Z9, Z19
+	VFMADD231PS Z15, Z18, Z19
+	VMOVAPS Z10, Z18
+	VFMADD231PS Z15, Z19, Z18
+	VMOVAPS Z11, Z19
+	VFMADD231PS Z15, Z18, Z19
+	VMOVAPS Z12, Z18
+	VFMADD231PS Z15, Z19, Z18
+	VMULPS Z15, Z15, Z19
+	VFMADD231PS Z18, Z19, Z15
+	VPADDD Z13, Z16, Z18
+	VPSLLD $23, Z18, Z16
+	VSUBPS Z14, Z16, Z18
+	VFMADD231PS Z15, Z16, Z18
+	VBLENDMPS Z17, Z18, K2, Z15
+	VPSLLD $15, Z15, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z15, Z30, Z30
+	VCMPPS $3, Z15, Z15, K7
+	VADDPS Z15, Z15, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R8)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	DECQ 0(DI)
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func vectorBatchNormELUResidualRoundedAVX512(args *vectorArgs)
+TEXT ·vectorBatchNormELUResidualRoundedAVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	MOVQ 24(DI), AX
+	KMOVW AX, K1
+	VPBROADCASTD half<>(SB), Z31
+	VBROADCASTSS 32(DI), Z0
+	VBROADCASTSS 36(DI), Z1
+	VBROADCASTSS 40(DI), Z2
+	VBROADCASTSS 44(DI), Z3
+	VBROADCASTSS 48(DI), Z4
+	VBROADCASTSS 52(DI), Z5
+	VBROADCASTSS 56(DI), Z6
+	VBROADCASTSS 60(DI), Z7
+	VBROADCASTSS 64(DI), Z8
+	VBROADCASTSS 68(DI), Z9
+	VBROADCASTSS 72(DI), Z10
+	VBROADCASTSS 76(DI), Z11
+	VBROADCASTSS 80(DI), Z12
+	VBROADCASTSS 84(DI), Z13
+	VBROADCASTSS 88(DI), Z14
+	MOVQ 96(DI), R8
+	MOVQ 104(DI), R9
+	MOVQ 112(DI), R10
+	MOVQ 120(DI), R11
+	MOVQ 128(DI), R12
+	MOVQ 8(DI), DX
+	ANDQ $-16, DX
+	SHLQ $1, DX
+row:
+	XORQ CX, CX
+	CMPQ CX, DX
+	JGE tail
+vector:
+	VMOVUPS (R9)(CX*2), Z15
+	VMOVUPS (R10)(CX*2), Z16
+	VMOVUPS (R11)(CX*2), Z17
+	VFMADD231PS Z16, Z15, Z17
+	VPMOVZXWD (R12)(CX*1), Z16
+	VPSLLD $16, Z16, Z16
+	VADDPS Z16, Z17, Z15
+	VCMPPS $0x1e, Z0, Z15, K2
+	VMAXPS Z15, Z2, Z16
+	VMINPS Z16, Z1, Z17
+	VMOVAPS Z4, Z16
+	VFMADD231PS Z3, Z17, Z16
+	VSUBPS Z4, Z16, Z18
+	VFMADD231PS Z5, Z18, Z17
+	VFMADD231PS Z6, Z18, Z17
+	VMOVAPS Z8, Z18
+	VFMADD231PS Z17, Z7, Z18
+	VMOVAPS Z9, Z19
+	VFMADD231PS Z17, Z18, Z19
+	VMOVAPS Z10, Z18
+	VFMADD231PS Z17, Z19, Z18
+	VMOVAPS Z11, Z19
+	VFMADD231PS Z17, Z18, Z19
+	VMOVAPS Z12, Z18
+	VFMADD231PS Z17, Z19, Z18
+	VMULPS Z17, Z17, Z19
+	VFMADD231PS Z18, Z19, Z17
+	VPADDD Z13, Z16, Z18
+	VPSLLD $23, Z18, Z16
+	VSUBPS Z14, Z16, Z18
+	VFMADD231PS Z17, Z16, Z18
+	VBLENDMPS Z15, Z18, K2, Z17
+	VPSLLD $15, Z17, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z17, Z30, Z30
+	VCMPPS $3, Z17, Z17, K7
+	VADDPS Z17, Z17, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, (R8)(CX*1)
+	ADDQ $32, CX
+	CMPQ CX, DX
+	JLT vector
+tail:
+	TESTQ $15, 8(DI)
+	JZ next
+rest:
+	VMOVUPS.Z (R9)(CX*2), K1, Z15
+	VMOVUPS.Z (R10)(CX*2), K1, Z16
+	VMOVUPS.Z (R11)(CX*2), K1, Z17
+	VFMADD231PS Z16, Z15, Z17
+	VPMOVZXWD.Z (R12)(CX*1), K1, Z16
+	VPSLLD $16, Z16, Z16
+	VADDPS Z16, Z17, Z15
+	VCMPPS $0x1e, Z0, Z15, K2
+	VMAXPS Z15, Z2, Z16
+	VMINPS Z16, Z1, Z17
+	VMOVAPS Z4, Z16
+	VFMADD231PS Z3, Z17, Z16
+	VSUBPS Z4, Z16, Z18
+	VFMADD231PS Z5, Z18, Z17
+	VFMADD231PS Z6, Z18, Z17
+	VMOVAPS Z8, Z18
+	VFMADD231PS Z17, Z7, Z18
+	VMOVAPS Z9, Z19
+	VFMADD231PS Z17, Z18, Z19
+	VMOVAPS Z10, Z18
+	VFMADD231PS Z17, Z19, Z18
+	VMOVAPS Z11, Z19
+	VFMADD231PS Z17, Z18, Z19
+	VMOVAPS Z12, Z18
+	VFMADD231PS Z17, Z19, Z18
+	VMULPS Z17, Z17, Z19
+	VFMADD231PS Z18, Z19, Z17
+	VPADDD Z13, Z16, Z18
+	VPSLLD $23, Z18, Z16
+	VSUBPS Z14, Z16, Z18
+	VFMADD231PS Z17, Z16, Z18
+	VBLENDMPS Z15, Z18, K2, Z17
+	VPSLLD $15, Z17, Z30
+	VPSRLD $31, Z30, Z30
+	VPADDD Z31, Z30, Z30
+	VPADDD Z17, Z30, Z30
+	VCMPPS $3, Z17, Z17, K7
+	VADDPS Z17, Z17, K7, Z30
+	VPSRLD $16, Z30, Z30
+	VPMOVDW Z30, K1, (R8)(CX*1)
+next:
+	ADDQ 160(DI), R8
+	ADDQ 168(DI), R9
+	ADDQ 176(DI), R10
+	ADDQ 184(DI), R11
+	ADDQ 192(DI), R12
 	DECQ 0(DI)
 	JNZ row
 	VZEROUPPER

@@ -10,31 +10,31 @@ import (
 var (
 
 	// streams: a, b, y; scalars: -
-	vecAdd = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableAdd}, scalars: [maxVectorScalars]float32{}}
+	vecAdd = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableAdd}, scalars: [maxVectorScalars]float32{}, bf16: &vecAddBF16}
 
 	// streams: a, b, y; scalars: -
-	vecMul = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMul}, scalars: [maxVectorScalars]float32{}}
+	vecMul = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMul}, scalars: [maxVectorScalars]float32{}, bf16: &vecMulBF16}
 
 	// streams: y, x; scalars: s
-	vecAxpy = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableAxpy}, scalars: [maxVectorScalars]float32{}}
+	vecAxpy = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableAxpy}, scalars: [maxVectorScalars]float32{}, bf16: &vecAxpyBF16}
 
 	// streams: x, y; scalars: s
-	vecScale = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableScale}, scalars: [maxVectorScalars]float32{}}
+	vecScale = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableScale}, scalars: [maxVectorScalars]float32{}, bf16: &vecScaleBF16}
 
 	// streams: y; scalars: s
-	vecFill = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableFill}, scalars: [maxVectorScalars]float32{}}
+	vecFill = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableFill}, scalars: [maxVectorScalars]float32{}, bf16: &vecFillBF16}
 
 	// streams: y, bias; scalars: -
-	vecAddBias = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableAddBias}, scalars: [maxVectorScalars]float32{}}
+	vecAddBias = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableAddBias}, scalars: [maxVectorScalars]float32{}, bf16: &vecAddBiasBF16}
 
 	// streams: x, sum; scalars: -
-	vecSumRows = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumRows}, scalars: [maxVectorScalars]float32{}}
+	vecSumRows = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumRows}, scalars: [maxVectorScalars]float32{}, bf16: &vecSumRowsBF16}
 
 	// streams: x, sum; scalars: -
 	vecSumSquaresRows = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumSquaresRows}, scalars: [maxVectorScalars]float32{}}
 
 	// streams: x, mean, sum, squares; scalars: -
-	vecDeviations = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDeviations}, scalars: [maxVectorScalars]float32{}}
+	vecDeviations = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDeviations}, scalars: [maxVectorScalars]float32{}, bf16: &vecDeviationsBF16}
 
 	// streams: a, b, sum; scalars: -
 	vecDotRows = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDotRows}, scalars: [maxVectorScalars]float32{}}
@@ -85,28 +85,28 @@ var (
 	vecCrossEntropyGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableCrossEntropyGradientAccumulate}, scalars: [maxVectorScalars]float32{1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 0}}
 
 	// streams: x, position, y, index; scalars: -
-	vecMaxPoolFirst = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolFirst}, scalars: [maxVectorScalars]float32{0: float32(math.Inf(-1)), 1: 0}}
+	vecMaxPoolFirst = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolFirst}, scalars: [maxVectorScalars]float32{0: float32(math.Inf(-1)), 1: 0}, bf16: &vecMaxPoolFirstBF16}
 
 	// streams: x, position, y, index; scalars: -
-	vecMaxPoolNext = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolNext}, scalars: [maxVectorScalars]float32{}}
+	vecMaxPoolNext = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolNext}, scalars: [maxVectorScalars]float32{}, bf16: &vecMaxPoolNextBF16}
 
 	// streams: dy, index, dx; scalars: position
-	vecMaxPoolGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolGradient}, scalars: [maxVectorScalars]float32{1: 0}}
+	vecMaxPoolGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolGradient}, scalars: [maxVectorScalars]float32{1: 0}, bf16: &vecMaxPoolGradientBF16}
 
 	// streams: dy, index, dx; scalars: position
-	vecMaxPoolGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolGradientAccumulate}, scalars: [maxVectorScalars]float32{1: 0}}
+	vecMaxPoolGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolGradientAccumulate}, scalars: [maxVectorScalars]float32{1: 0}, bf16: &vecMaxPoolGradientAccumulateBF16}
 
 	// streams: x, y; scalars: s
-	vecSumWindowFirst = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumWindowFirst}, scalars: [maxVectorScalars]float32{1: 0}}
+	vecSumWindowFirst = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumWindowFirst}, scalars: [maxVectorScalars]float32{1: 0}, bf16: &vecSumWindowFirstBF16}
 
 	// streams: x, y; scalars: s
-	vecSumWindowNext = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumWindowNext}, scalars: [maxVectorScalars]float32{}}
+	vecSumWindowNext = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumWindowNext}, scalars: [maxVectorScalars]float32{}, bf16: &vecSumWindowNextBF16}
 
 	// streams: x, y; scalars: key0, key1, threshold, scale
-	vecDropout = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDropout}, scalars: [maxVectorScalars]float32{4: math.Float32frombits(0x85ebca6b), 5: math.Float32frombits(0xc2b2ae35), 6: 0}}
+	vecDropout = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDropout}, scalars: [maxVectorScalars]float32{4: math.Float32frombits(0x85ebca6b), 5: math.Float32frombits(0xc2b2ae35), 6: 0}, bf16: &vecDropoutBF16}
 
 	// streams: x, y; scalars: key0, key1, threshold, scale
-	vecDropoutAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDropoutAccumulate}, scalars: [maxVectorScalars]float32{4: math.Float32frombits(0x85ebca6b), 5: math.Float32frombits(0xc2b2ae35), 6: 0}}
+	vecDropoutAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDropoutAccumulate}, scalars: [maxVectorScalars]float32{4: math.Float32frombits(0x85ebca6b), 5: math.Float32frombits(0xc2b2ae35), 6: 0}, bf16: &vecDropoutAccumulateBF16}
 
 	// streams: p, g, buf; scalars: decay, minusLR
 	vecSGDFirst = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSGDFirst}, scalars: [maxVectorScalars]float32{}}
@@ -145,225 +145,523 @@ var (
 	vecWinogradFilterGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableWinogradFilterGradient}, scalars: [maxVectorScalars]float32{0: 32.0 / 243, 1: -128.0 / 243, 2: 64.0 / 81, 3: 16.0 / 81, 4: -32.0 / 81, 5: 8.0 / 27, 6: -8.0 / 27}}
 
 	// streams: x, y; scalars: -
-	vecActivationNone = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationNone}, scalars: [maxVectorScalars]float32{}}
+	vecActivationNone = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationNone}, scalars: [maxVectorScalars]float32{}, bf16: &vecActivationNoneBF16}
 
 	// streams: dy, y, dx; scalars: -
-	vecActivationNoneGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationNoneGradient}, scalars: [maxVectorScalars]float32{}}
+	vecActivationNoneGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationNoneGradient}, scalars: [maxVectorScalars]float32{}, bf16: &vecActivationNoneGradientBF16}
 
 	// streams: dy, y, dx; scalars: -
-	vecActivationNoneGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationNoneGradientAccumulate}, scalars: [maxVectorScalars]float32{}}
+	vecActivationNoneGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationNoneGradientAccumulate}, scalars: [maxVectorScalars]float32{}, bf16: &vecActivationNoneGradientAccumulateBF16}
 
 	// streams: dy, y, x, mean, sumDz, sumDzX; scalars: -
-	vecBatchNormReduceNone = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceNone}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormReduceNone = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceNone}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormReduceNoneBF16}
 
 	// streams: y, x, scale, shift; scalars: -
-	vecBatchNormNone = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormNone}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormNone = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormNone}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormNoneBF16}
 
 	// streams: y, x, scale, shift, residual; scalars: -
-	vecBatchNormNoneResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormNoneResidual}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormNoneResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormNoneResidual}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormNoneResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientNone = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNone}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNone = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNone}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientNoneResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneResidual}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNoneResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneResidual}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientNoneAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAddResidual}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNoneAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAddResidual}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientNoneAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAccumulate}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNoneAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAccumulate}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneAccumulateBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientNoneAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAccumulateResidual}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNoneAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAccumulateResidual}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneAccumulateResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientNoneAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAccumulateAddResidual}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNoneAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAccumulateAddResidual}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneAccumulateAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientNoneEval = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEval}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNoneEval = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEval}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneEvalBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientNoneEvalResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalResidual}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNoneEvalResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalResidual}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneEvalResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientNoneEvalAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAddResidual}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNoneEvalAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAddResidual}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneEvalAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientNoneEvalAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAccumulate}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNoneEvalAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAccumulate}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneEvalAccumulateBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientNoneEvalAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAccumulateResidual}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNoneEvalAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAccumulateResidual}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneEvalAccumulateResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientNoneEvalAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAccumulateAddResidual}, scalars: [maxVectorScalars]float32{}}
+	vecBatchNormGradientNoneEvalAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAccumulateAddResidual}, scalars: [maxVectorScalars]float32{}, bf16: &vecBatchNormGradientNoneEvalAccumulateAddResidualBF16}
 
 	// streams: x, y; scalars: -
-	vecActivationReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationReLU}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecActivationReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationReLU}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecActivationReLUBF16}
 
 	// streams: dy, y, dx; scalars: -
-	vecActivationReLUGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationReLUGradient}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecActivationReLUGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationReLUGradient}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecActivationReLUGradientBF16}
 
 	// streams: dy, y, dx; scalars: -
-	vecActivationReLUGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationReLUGradientAccumulate}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecActivationReLUGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationReLUGradientAccumulate}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecActivationReLUGradientAccumulateBF16}
 
 	// streams: dy, y, x, mean, sumDz, sumDzX; scalars: -
-	vecBatchNormReduceReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceReLU}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormReduceReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceReLU}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormReduceReLUBF16}
 
 	// streams: y, x, scale, shift; scalars: -
-	vecBatchNormReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReLU}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReLU}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormReLUBF16}
 
 	// streams: y, x, scale, shift, residual; scalars: -
-	vecBatchNormReLUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReLUResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormReLUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReLUResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormReLUResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLU}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLU}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientReLUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientReLUAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAddResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLUAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAddResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientReLUAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAccumulate}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLUAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAccumulate}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUAccumulateBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientReLUAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLUAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUAccumulateResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientReLUAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLUAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUAccumulateAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientReLUEval = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEval}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLUEval = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEval}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUEvalBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientReLUEvalResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLUEvalResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUEvalResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientReLUEvalAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAddResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLUEvalAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAddResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUEvalAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientReLUEvalAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAccumulate}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLUEvalAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAccumulate}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUEvalAccumulateBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientReLUEvalAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLUEvalAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUEvalAccumulateResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientReLUEvalAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientReLUEvalAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientReLUEvalAccumulateAddResidualBF16}
 
 	// streams: x, y; scalars: -
-	vecActivationLeakyReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationLeakyReLU}, scalars: [maxVectorScalars]float32{0: 0.01}}
+	vecActivationLeakyReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationLeakyReLU}, scalars: [maxVectorScalars]float32{0: 0.01}, bf16: &vecActivationLeakyReLUBF16}
 
 	// streams: dy, y, dx; scalars: -
-	vecActivationLeakyReLUGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationLeakyReLUGradient}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecActivationLeakyReLUGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationLeakyReLUGradient}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecActivationLeakyReLUGradientBF16}
 
 	// streams: dy, y, dx; scalars: -
-	vecActivationLeakyReLUGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationLeakyReLUGradientAccumulate}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecActivationLeakyReLUGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationLeakyReLUGradientAccumulate}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecActivationLeakyReLUGradientAccumulateBF16}
 
 	// streams: dy, y, x, mean, sumDz, sumDzX; scalars: -
-	vecBatchNormReduceLeakyReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceLeakyReLU}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormReduceLeakyReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceLeakyReLU}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormReduceLeakyReLUBF16}
 
 	// streams: y, x, scale, shift; scalars: -
-	vecBatchNormLeakyReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormLeakyReLU}, scalars: [maxVectorScalars]float32{0: 0.01}}
+	vecBatchNormLeakyReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormLeakyReLU}, scalars: [maxVectorScalars]float32{0: 0.01}, bf16: &vecBatchNormLeakyReLUBF16}
 
 	// streams: y, x, scale, shift, residual; scalars: -
-	vecBatchNormLeakyReLUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormLeakyReLUResidual}, scalars: [maxVectorScalars]float32{0: 0.01}}
+	vecBatchNormLeakyReLUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormLeakyReLUResidual}, scalars: [maxVectorScalars]float32{0: 0.01}, bf16: &vecBatchNormLeakyReLUResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientLeakyReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLU}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLU}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientLeakyReLUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientLeakyReLUAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAddResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLUAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAddResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientLeakyReLUAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAccumulate}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLUAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAccumulate}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUAccumulateBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientLeakyReLUAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLUAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUAccumulateResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientLeakyReLUAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLUAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUAccumulateAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientLeakyReLUEval = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEval}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLUEval = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEval}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUEvalBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientLeakyReLUEvalResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLUEvalResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUEvalResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientLeakyReLUEvalAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAddResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLUEvalAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAddResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUEvalAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientLeakyReLUEvalAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAccumulate}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLUEvalAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAccumulate}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUEvalAccumulateBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientLeakyReLUEvalAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLUEvalAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUEvalAccumulateResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientLeakyReLUEvalAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+	vecBatchNormGradientLeakyReLUEvalAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16}
 
 	// streams: x, y; scalars: -
-	vecActivationELU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationELU}, scalars: [maxVectorScalars]float32{0: 0, 1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 1}}
+	vecActivationELU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationELU}, scalars: [maxVectorScalars]float32{0: 0, 1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 1}, bf16: &vecActivationELUBF16}
 
 	// streams: dy, y, dx; scalars: -
-	vecActivationELUGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationELUGradient}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecActivationELUGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationELUGradient}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecActivationELUGradientBF16}
 
 	// streams: dy, y, dx; scalars: -
-	vecActivationELUGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationELUGradientAccumulate}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecActivationELUGradientAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationELUGradientAccumulate}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecActivationELUGradientAccumulateBF16}
 
 	// streams: dy, y, x, mean, sumDz, sumDzX; scalars: -
-	vecBatchNormReduceELU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceELU}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormReduceELU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceELU}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormReduceELUBF16}
 
 	// streams: y, x, scale, shift; scalars: -
-	vecBatchNormELU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormELU}, scalars: [maxVectorScalars]float32{0: 0, 1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 1}}
+	vecBatchNormELU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormELU}, scalars: [maxVectorScalars]float32{0: 0, 1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 1}, bf16: &vecBatchNormELUBF16}
 
 	// streams: y, x, scale, shift, residual; scalars: -
-	vecBatchNormELUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormELUResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 1}}
+	vecBatchNormELUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormELUResidual}, scalars: [maxVectorScalars]float32{0: 0, 1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 1}, bf16: &vecBatchNormELUResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientELU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELU}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELU}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientELUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELUResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientELUAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAddResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELUAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAddResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientELUAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAccumulate}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELUAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAccumulate}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUAccumulateBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientELUAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELUAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUAccumulateResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientELUAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELUAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUAccumulateAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientELUEval = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEval}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELUEval = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEval}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUEvalBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientELUEvalResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELUEvalResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUEvalResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientELUEvalAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAddResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELUEvalAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAddResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUEvalAddResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx; scalars: -
-	vecBatchNormGradientELUEvalAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAccumulate}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELUEvalAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAccumulate}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUEvalAccumulateBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientELUEvalAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELUEvalAccumulateResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAccumulateResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUEvalAccumulateResidualBF16}
 
 	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
-	vecBatchNormGradientELUEvalAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0}}
+	vecBatchNormGradientELUEvalAccumulateAddResidual = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAccumulateAddResidual}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientELUEvalAccumulateAddResidualBF16}
+
+	// streams: a, b, y; scalars: -
+	vecAddBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableAddBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: a, b, y; scalars: -
+	vecMulBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMulBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: y, x; scalars: s
+	vecAxpyBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableAxpyBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: x, y; scalars: s
+	vecScaleBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableScaleBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: y; scalars: s
+	vecFillBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableFillBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: y, bias; scalars: -
+	vecAddBiasBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableAddBiasBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: x, sum; scalars: -
+	vecSumRowsBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumRowsBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: x, mean, sum, squares; scalars: -
+	vecDeviationsBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDeviationsBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: x, position, y, index; scalars: -
+	vecMaxPoolFirstBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolFirstBF16}, scalars: [maxVectorScalars]float32{0: float32(math.Inf(-1)), 1: 0}}
+
+	// streams: x, position, y, index; scalars: -
+	vecMaxPoolNextBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolNextBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, index, dx; scalars: position
+	vecMaxPoolGradientBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolGradientBF16}, scalars: [maxVectorScalars]float32{1: 0}}
+
+	// streams: dy, index, dx; scalars: position
+	vecMaxPoolGradientAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableMaxPoolGradientAccumulateBF16}, scalars: [maxVectorScalars]float32{1: 0}}
+
+	// streams: x, y; scalars: s
+	vecSumWindowFirstBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumWindowFirstBF16}, scalars: [maxVectorScalars]float32{1: 0}}
+
+	// streams: x, y; scalars: s
+	vecSumWindowNextBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableSumWindowNextBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: x, y; scalars: key0, key1, threshold, scale
+	vecDropoutBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDropoutBF16}, scalars: [maxVectorScalars]float32{4: math.Float32frombits(0x85ebca6b), 5: math.Float32frombits(0xc2b2ae35), 6: 0}}
+
+	// streams: x, y; scalars: key0, key1, threshold, scale
+	vecDropoutAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDropoutAccumulateBF16}, scalars: [maxVectorScalars]float32{4: math.Float32frombits(0x85ebca6b), 5: math.Float32frombits(0xc2b2ae35), 6: 0}}
+
+	// streams: x, y; scalars: -
+	vecActivationNoneBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationNoneBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, dx; scalars: -
+	vecActivationNoneGradientBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationNoneGradientBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, dx; scalars: -
+	vecActivationNoneGradientAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationNoneGradientAccumulateBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, mean, sumDz, sumDzX; scalars: -
+	vecBatchNormReduceNoneBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceNoneBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: y, x, scale, shift; scalars: -
+	vecBatchNormNoneBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormNoneBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: y, x, scale, shift, residual; scalars: -
+	vecBatchNormNoneResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormNoneResidualBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientNoneBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientNoneResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneResidualBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientNoneAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAddResidualBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientNoneAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAccumulateBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientNoneAccumulateResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAccumulateResidualBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientNoneAccumulateAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneAccumulateAddResidualBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientNoneEvalBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientNoneEvalResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalResidualBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientNoneEvalAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAddResidualBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientNoneEvalAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAccumulateBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientNoneEvalAccumulateResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAccumulateResidualBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientNoneEvalAccumulateAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientNoneEvalAccumulateAddResidualBF16}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: x, y; scalars: -
+	vecActivationReLUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationReLUBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, dx; scalars: -
+	vecActivationReLUGradientBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationReLUGradientBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, dx; scalars: -
+	vecActivationReLUGradientAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationReLUGradientAccumulateBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, mean, sumDz, sumDzX; scalars: -
+	vecBatchNormReduceReLUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceReLUBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: y, x, scale, shift; scalars: -
+	vecBatchNormReLUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReLUBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: y, x, scale, shift, residual; scalars: -
+	vecBatchNormReLUResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReLUResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientReLUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientReLUResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientReLUAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientReLUAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAccumulateBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientReLUAccumulateResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAccumulateResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientReLUAccumulateAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUAccumulateAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientReLUEvalBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientReLUEvalResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientReLUEvalAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientReLUEvalAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAccumulateBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientReLUEvalAccumulateResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAccumulateResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientReLUEvalAccumulateAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientReLUEvalAccumulateAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: x, y; scalars: -
+	vecActivationLeakyReLUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationLeakyReLUBF16}, scalars: [maxVectorScalars]float32{0: 0.01}}
+
+	// streams: dy, y, dx; scalars: -
+	vecActivationLeakyReLUGradientBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationLeakyReLUGradientBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, dx; scalars: -
+	vecActivationLeakyReLUGradientAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationLeakyReLUGradientAccumulateBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, mean, sumDz, sumDzX; scalars: -
+	vecBatchNormReduceLeakyReLUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceLeakyReLUBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: y, x, scale, shift; scalars: -
+	vecBatchNormLeakyReLUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormLeakyReLUBF16}, scalars: [maxVectorScalars]float32{0: 0.01}}
+
+	// streams: y, x, scale, shift, residual; scalars: -
+	vecBatchNormLeakyReLUResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormLeakyReLUResidualBF16}, scalars: [maxVectorScalars]float32{0: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientLeakyReLUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientLeakyReLUResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUResidualBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientLeakyReLUAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientLeakyReLUAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAccumulateBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientLeakyReLUAccumulateResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAccumulateResidualBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientLeakyReLUAccumulateAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUAccumulateAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientLeakyReLUEvalBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientLeakyReLUEvalResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalResidualBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientLeakyReLUEvalAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientLeakyReLUEvalAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAccumulateBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientLeakyReLUEvalAccumulateResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAccumulateResidualBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: x, y; scalars: -
+	vecActivationELUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationELUBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 1}}
+
+	// streams: dy, y, dx; scalars: -
+	vecActivationELUGradientBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationELUGradientBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, dx; scalars: -
+	vecActivationELUGradientAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationELUGradientAccumulateBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, mean, sumDz, sumDzX; scalars: -
+	vecBatchNormReduceELUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceELUBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: y, x, scale, shift; scalars: -
+	vecBatchNormELUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormELUBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 1}}
+
+	// streams: y, x, scale, shift, residual; scalars: -
+	vecBatchNormELUResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormELUResidualBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 1}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientELUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientELUResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientELUAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientELUAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAccumulateBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientELUAccumulateResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAccumulateResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientELUAccumulateAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUAccumulateAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientELUEvalBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientELUEvalResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientELUEvalAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx; scalars: -
+	vecBatchNormGradientELUEvalAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAccumulateBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientELUEvalAccumulateResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAccumulateResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, y, x, b, c, a, dx, dresidual; scalars: -
+	vecBatchNormGradientELUEvalAccumulateAddResidualBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientELUEvalAccumulateAddResidualBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: x, y; scalars: -
+	vecRound = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableRound}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: x, y; scalars: -
+	vecWiden = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableWiden}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: a, b, y; scalars: -
+	vecAddRounded = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableAddRounded}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: y, x, scale, shift; scalars: -
+	vecBatchNormNoneRounded = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormNoneRounded}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: y, x, scale, shift, residual; scalars: -
+	vecBatchNormNoneResidualRounded = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormNoneResidualRounded}, scalars: [maxVectorScalars]float32{}}
+
+	// streams: y, x, scale, shift; scalars: -
+	vecBatchNormReLURounded = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReLURounded}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: y, x, scale, shift, residual; scalars: -
+	vecBatchNormReLUResidualRounded = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReLUResidualRounded}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: y, x, scale, shift; scalars: -
+	vecBatchNormLeakyReLURounded = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormLeakyReLURounded}, scalars: [maxVectorScalars]float32{0: 0.01}}
+
+	// streams: y, x, scale, shift, residual; scalars: -
+	vecBatchNormLeakyReLUResidualRounded = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormLeakyReLUResidualRounded}, scalars: [maxVectorScalars]float32{0: 0.01}}
+
+	// streams: y, x, scale, shift; scalars: -
+	vecBatchNormELURounded = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormELURounded}, scalars: [maxVectorScalars]float32{0: 0, 1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 1}}
+
+	// streams: y, x, scale, shift, residual; scalars: -
+	vecBatchNormELUResidualRounded = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormELUResidualRounded}, scalars: [maxVectorScalars]float32{0: 0, 1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 1}}
 )
 
-var vectorKernels = [...]*vectorKernel{&vecAdd, &vecMul, &vecAxpy, &vecScale, &vecFill, &vecAddBias, &vecSumRows, &vecSumSquaresRows, &vecDeviations, &vecDotRows, &vecMaxRow, &vecSumExp, &vecExpSum, &vecScaleRow, &vecShiftRow, &vecDotRow, &vecSumRow, &vecSoftmaxGradient, &vecSoftmaxGradientAccumulate, &vecLogSoftmaxGradient, &vecLogSoftmaxGradientAccumulate, &vecLogSumExpGradient, &vecLogSumExpGradientAccumulate, &vecCrossEntropyGradient, &vecCrossEntropyGradientAccumulate, &vecMaxPoolFirst, &vecMaxPoolNext, &vecMaxPoolGradient, &vecMaxPoolGradientAccumulate, &vecSumWindowFirst, &vecSumWindowNext, &vecDropout, &vecDropoutAccumulate, &vecSGDFirst, &vecSGD, &vecSGDNesterovFirst, &vecSGDNesterov, &vecSGDPlain, &vecAdam, &vecWinogradInput, &vecWinogradOutput, &vecWinogradOutputAccumulate, &vecWinogradFilter, &vecWinogradGradient, &vecWinogradFilterGradient, &vecActivationNone, &vecActivationNoneGradient, &vecActivationNoneGradientAccumulate, &vecBatchNormReduceNone, &vecBatchNormNone, &vecBatchNormNoneResidual, &vecBatchNormGradientNone, &vecBatchNormGradientNoneResidual, &vecBatchNormGradientNoneAddResidual, &vecBatchNormGradientNoneAccumulate, &vecBatchNormGradientNoneAccumulateResidual, &vecBatchNormGradientNoneAccumulateAddResidual, &vecBatchNormGradientNoneEval, &vecBatchNormGradientNoneEvalResidual, &vecBatchNormGradientNoneEvalAddResidual, &vecBatchNormGradientNoneEvalAccumulate, &vecBatchNormGradientNoneEvalAccumulateResidual, &vecBatchNormGradientNoneEvalAccumulateAddResidual, &vecActivationReLU, &vecActivationReLUGradient, &vecActivationReLUGradientAccumulate, &vecBatchNormReduceReLU, &vecBatchNormReLU, &vecBatchNormReLUResidual, &vecBatchNormGradientReLU, &vecBatchNormGradientReLUResidual, &vecBatchNormGradientReLUAddResidual, &vecBatchNormGradientReLUAccumulate, &vecBatchNormGradientReLUAccumulateResidual, &vecBatchNormGradientReLUAccumulateAddResidual, &vecBatchNormGradientReLUEval, &vecBatchNormGradientReLUEvalResidual, &vecBatchNormGradientReLUEvalAddResidual, &vecBatchNormGradientReLUEvalAccumulate, &vecBatchNormGradientReLUEvalAccumulateResidual, &vecBatchNormGradientReLUEvalAccumulateAddResidual, &vecActivationLeakyReLU, &vecActivationLeakyReLUGradient, &vecActivationLeakyReLUGradientAccumulate, &vecBatchNormReduceLeakyReLU, &vecBatchNormLeakyReLU, &vecBatchNormLeakyReLUResidual, &vecBatchNormGradientLeakyReLU, &vecBatchNormGradientLeakyReLUResidual, &vecBatchNormGradientLeakyReLUAddResidual, &vecBatchNormGradientLeakyReLUAccumulate, &vecBatchNormGradientLeakyReLUAccumulateResidual, &vecBatchNormGradientLeakyReLUAccumulateAddResidual, &vecBatchNormGradientLeakyReLUEval, &vecBatchNormGradientLeakyReLUEvalResidual, &vecBatchNormGradientLeakyReLUEvalAddResidual, &vecBatchNormGradientLeakyReLUEvalAccumulate, &vecBatchNormGradientLeakyReLUEvalAccumulateResidual, &vecBatchNormGradientLeakyReLUEvalAccumulateAddResidual, &vecActivationELU, &vecActivationELUGradient, &vecActivationELUGradientAccumulate, &vecBatchNormReduceELU, &vecBatchNormELU, &vecBatchNormELUResidual, &vecBatchNormGradientELU, &vecBatchNormGradientELUResidual, &vecBatchNormGradientELUAddResidual, &vecBatchNormGradientELUAccumulate, &vecBatchNormGradientELUAccumulateResidual, &vecBatchNormGradientELUAccumulateAddResidual, &vecBatchNormGradientELUEval, &vecBatchNormGradientELUEvalResidual, &vecBatchNormGradientELUEvalAddResidual, &vecBatchNormGradientELUEvalAccumulate, &vecBatchNormGradientELUEvalAccumulateResidual, &vecBatchNormGradientELUEvalAccumulateAddResidual}
+var vectorKernels = [...]*vectorKernel{&vecAdd, &vecMul, &vecAxpy, &vecScale, &vecFill, &vecAddBias, &vecSumRows, &vecSumSquaresRows, &vecDeviations, &vecDotRows, &vecMaxRow, &vecSumExp, &vecExpSum, &vecScaleRow, &vecShiftRow, &vecDotRow, &vecSumRow, &vecSoftmaxGradient, &vecSoftmaxGradientAccumulate, &vecLogSoftmaxGradient, &vecLogSoftmaxGradientAccumulate, &vecLogSumExpGradient, &vecLogSumExpGradientAccumulate, &vecCrossEntropyGradient, &vecCrossEntropyGradientAccumulate, &vecMaxPoolFirst, &vecMaxPoolNext, &vecMaxPoolGradient, &vecMaxPoolGradientAccumulate, &vecSumWindowFirst, &vecSumWindowNext, &vecDropout, &vecDropoutAccumulate, &vecSGDFirst, &vecSGD, &vecSGDNesterovFirst, &vecSGDNesterov, &vecSGDPlain, &vecAdam, &vecWinogradInput, &vecWinogradOutput, &vecWinogradOutputAccumulate, &vecWinogradFilter, &vecWinogradGradient, &vecWinogradFilterGradient, &vecActivationNone, &vecActivationNoneGradient, &vecActivationNoneGradientAccumulate, &vecBatchNormReduceNone, &vecBatchNormNone, &vecBatchNormNoneResidual, &vecBatchNormGradientNone, &vecBatchNormGradientNoneResidual, &vecBatchNormGradientNoneAddResidual, &vecBatchNormGradientNoneAccumulate, &vecBatchNormGradientNoneAccumulateResidual, &vecBatchNormGradientNoneAccumulateAddResidual, &vecBatchNormGradientNoneEval, &vecBatchNormGradientNoneEvalResidual, &vecBatchNormGradientNoneEvalAddResidual, &vecBatchNormGradientNoneEvalAccumulate, &vecBatchNormGradientNoneEvalAccumulateResidual, &vecBatchNormGradientNoneEvalAccumulateAddResidual, &vecActivationReLU, &vecActivationReLUGradient, &vecActivationReLUGradientAccumulate, &vecBatchNormReduceReLU, &vecBatchNormReLU, &vecBatchNormReLUResidual, &vecBatchNormGradientReLU, &vecBatchNormGradientReLUResidual, &vecBatchNormGradientReLUAddResidual, &vecBatchNormGradientReLUAccumulate, &vecBatchNormGradientReLUAccumulateResidual, &vecBatchNormGradientReLUAccumulateAddResidual, &vecBatchNormGradientReLUEval, &vecBatchNormGradientReLUEvalResidual, &vecBatchNormGradientReLUEvalAddResidual, &vecBatchNormGradientReLUEvalAccumulate, &vecBatchNormGradientReLUEvalAccumulateResidual, &vecBatchNormGradientReLUEvalAccumulateAddResidual, &vecActivationLeakyReLU, &vecActivationLeakyReLUGradient, &vecActivationLeakyReLUGradientAccumulate, &vecBatchNormReduceLeakyReLU, &vecBatchNormLeakyReLU, &vecBatchNormLeakyReLUResidual, &vecBatchNormGradientLeakyReLU, &vecBatchNormGradientLeakyReLUResidual, &vecBatchNormGradientLeakyReLUAddResidual, &vecBatchNormGradientLeakyReLUAccumulate, &vecBatchNormGradientLeakyReLUAccumulateResidual, &vecBatchNormGradientLeakyReLUAccumulateAddResidual, &vecBatchNormGradientLeakyReLUEval, &vecBatchNormGradientLeakyReLUEvalResidual, &vecBatchNormGradientLeakyReLUEvalAddResidual, &vecBatchNormGradientLeakyReLUEvalAccumulate, &vecBatchNormGradientLeakyReLUEvalAccumulateResidual, &vecBatchNormGradientLeakyReLUEvalAccumulateAddResidual, &vecActivationELU, &vecActivationELUGradient, &vecActivationELUGradientAccumulate, &vecBatchNormReduceELU, &vecBatchNormELU, &vecBatchNormELUResidual, &vecBatchNormGradientELU, &vecBatchNormGradientELUResidual, &vecBatchNormGradientELUAddResidual, &vecBatchNormGradientELUAccumulate, &vecBatchNormGradientELUAccumulateResidual, &vecBatchNormGradientELUAccumulateAddResidual, &vecBatchNormGradientELUEval, &vecBatchNormGradientELUEvalResidual, &vecBatchNormGradientELUEvalAddResidual, &vecBatchNormGradientELUEvalAccumulate, &vecBatchNormGradientELUEvalAccumulateResidual, &vecBatchNormGradientELUEvalAccumulateAddResidual, &vecAddBF16, &vecMulBF16, &vecAxpyBF16, &vecScaleBF16, &vecFillBF16, &vecAddBiasBF16, &vecSumRowsBF16, &vecDeviationsBF16, &vecMaxPoolFirstBF16, &vecMaxPoolNextBF16, &vecMaxPoolGradientBF16, &vecMaxPoolGradientAccumulateBF16, &vecSumWindowFirstBF16, &vecSumWindowNextBF16, &vecDropoutBF16, &vecDropoutAccumulateBF16, &vecActivationNoneBF16, &vecActivationNoneGradientBF16, &vecActivationNoneGradientAccumulateBF16, &vecBatchNormReduceNoneBF16, &vecBatchNormNoneBF16, &vecBatchNormNoneResidualBF16, &vecBatchNormGradientNoneBF16, &vecBatchNormGradientNoneResidualBF16, &vecBatchNormGradientNoneAddResidualBF16, &vecBatchNormGradientNoneAccumulateBF16, &vecBatchNormGradientNoneAccumulateResidualBF16, &vecBatchNormGradientNoneAccumulateAddResidualBF16, &vecBatchNormGradientNoneEvalBF16, &vecBatchNormGradientNoneEvalResidualBF16, &vecBatchNormGradientNoneEvalAddResidualBF16, &vecBatchNormGradientNoneEvalAccumulateBF16, &vecBatchNormGradientNoneEvalAccumulateResidualBF16, &vecBatchNormGradientNoneEvalAccumulateAddResidualBF16, &vecActivationReLUBF16, &vecActivationReLUGradientBF16, &vecActivationReLUGradientAccumulateBF16, &vecBatchNormReduceReLUBF16, &vecBatchNormReLUBF16, &vecBatchNormReLUResidualBF16, &vecBatchNormGradientReLUBF16, &vecBatchNormGradientReLUResidualBF16, &vecBatchNormGradientReLUAddResidualBF16, &vecBatchNormGradientReLUAccumulateBF16, &vecBatchNormGradientReLUAccumulateResidualBF16, &vecBatchNormGradientReLUAccumulateAddResidualBF16, &vecBatchNormGradientReLUEvalBF16, &vecBatchNormGradientReLUEvalResidualBF16, &vecBatchNormGradientReLUEvalAddResidualBF16, &vecBatchNormGradientReLUEvalAccumulateBF16, &vecBatchNormGradientReLUEvalAccumulateResidualBF16, &vecBatchNormGradientReLUEvalAccumulateAddResidualBF16, &vecActivationLeakyReLUBF16, &vecActivationLeakyReLUGradientBF16, &vecActivationLeakyReLUGradientAccumulateBF16, &vecBatchNormReduceLeakyReLUBF16, &vecBatchNormLeakyReLUBF16, &vecBatchNormLeakyReLUResidualBF16, &vecBatchNormGradientLeakyReLUBF16, &vecBatchNormGradientLeakyReLUResidualBF16, &vecBatchNormGradientLeakyReLUAddResidualBF16, &vecBatchNormGradientLeakyReLUAccumulateBF16, &vecBatchNormGradientLeakyReLUAccumulateResidualBF16, &vecBatchNormGradientLeakyReLUAccumulateAddResidualBF16, &vecBatchNormGradientLeakyReLUEvalBF16, &vecBatchNormGradientLeakyReLUEvalResidualBF16, &vecBatchNormGradientLeakyReLUEvalAddResidualBF16, &vecBatchNormGradientLeakyReLUEvalAccumulateBF16, &vecBatchNormGradientLeakyReLUEvalAccumulateResidualBF16, &vecBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16, &vecActivationELUBF16, &vecActivationELUGradientBF16, &vecActivationELUGradientAccumulateBF16, &vecBatchNormReduceELUBF16, &vecBatchNormELUBF16, &vecBatchNormELUResidualBF16, &vecBatchNormGradientELUBF16, &vecBatchNormGradientELUResidualBF16, &vecBatchNormGradientELUAddResidualBF16, &vecBatchNormGradientELUAccumulateBF16, &vecBatchNormGradientELUAccumulateResidualBF16, &vecBatchNormGradientELUAccumulateAddResidualBF16, &vecBatchNormGradientELUEvalBF16, &vecBatchNormGradientELUEvalResidualBF16, &vecBatchNormGradientELUEvalAddResidualBF16, &vecBatchNormGradientELUEvalAccumulateBF16, &vecBatchNormGradientELUEvalAccumulateResidualBF16, &vecBatchNormGradientELUEvalAccumulateAddResidualBF16, &vecRound, &vecWiden, &vecAddRounded, &vecBatchNormNoneRounded, &vecBatchNormNoneResidualRounded, &vecBatchNormReLURounded, &vecBatchNormReLUResidualRounded, &vecBatchNormLeakyReLURounded, &vecBatchNormLeakyReLUResidualRounded, &vecBatchNormELURounded, &vecBatchNormELUResidualRounded}
 
 //go:norace
+//go:nocheckptr
 func portableAdd(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
@@ -379,6 +677,7 @@ func portableAdd(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableMul(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
@@ -394,6 +693,7 @@ func portableMul(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableAxpy(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	for row := range args.rows {
@@ -409,6 +709,7 @@ func portableAxpy(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableScale(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	for row := range args.rows {
@@ -423,6 +724,7 @@ func portableScale(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableFill(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	for row := range args.rows {
@@ -434,6 +736,7 @@ func portableFill(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableAddBias(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -448,6 +751,7 @@ func portableAddBias(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSumRows(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -462,6 +766,7 @@ func portableSumRows(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSumSquaresRows(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -476,6 +781,7 @@ func portableSumSquaresRows(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableDeviations(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -497,6 +803,7 @@ func portableDeviations(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableDotRows(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
@@ -513,6 +820,7 @@ func portableDotRows(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableMaxRow(args *vectorArgs) {
 	s0 := args.scalars[0] // minusInf
 	for row := range args.rows {
@@ -528,6 +836,7 @@ func portableMaxRow(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSumExp(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -577,6 +886,7 @@ func portableSumExp(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableExpSum(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -628,6 +938,7 @@ func portableExpSum(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableScaleRow(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -643,6 +954,7 @@ func portableScaleRow(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableShiftRow(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -661,6 +973,7 @@ func portableShiftRow(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableDotRow(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -679,6 +992,7 @@ func portableDotRow(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSumRow(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -694,6 +1008,7 @@ func portableSumRow(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSoftmaxGradient(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -712,6 +1027,7 @@ func portableSoftmaxGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSoftmaxGradientAccumulate(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -732,6 +1048,7 @@ func portableSoftmaxGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableLogSoftmaxGradient(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -782,6 +1099,7 @@ func portableLogSoftmaxGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableLogSoftmaxGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -834,6 +1152,7 @@ func portableLogSoftmaxGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableLogSumExpGradient(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -884,6 +1203,7 @@ func portableLogSumExpGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableLogSumExpGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -936,6 +1256,7 @@ func portableLogSumExpGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableCrossEntropyGradient(args *vectorArgs) {
 	s0 := args.scalars[0]   // scale
 	s1 := args.scalars[1]   // expHigh
@@ -982,6 +1303,7 @@ func portableCrossEntropyGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableCrossEntropyGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0]   // scale
 	s1 := args.scalars[1]   // expHigh
@@ -1030,6 +1352,7 @@ func portableCrossEntropyGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableMaxPoolFirst(args *vectorArgs) {
 	s0 := args.scalars[0] // minusInf
 	s1 := args.scalars[1] // zero
@@ -1062,6 +1385,7 @@ func portableMaxPoolFirst(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableMaxPoolNext(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -1086,6 +1410,7 @@ func portableMaxPoolNext(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableMaxPoolGradient(args *vectorArgs) {
 	s0 := args.scalars[0] // position
 	s1 := args.scalars[1] // zero
@@ -1104,6 +1429,7 @@ func portableMaxPoolGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableMaxPoolGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // position
 	s1 := args.scalars[1] // zero
@@ -1124,6 +1450,7 @@ func portableMaxPoolGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSumWindowFirst(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	s1 := args.scalars[1] // zero
@@ -1143,6 +1470,7 @@ func portableSumWindowFirst(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSumWindowNext(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	for row := range args.rows {
@@ -1158,6 +1486,7 @@ func portableSumWindowNext(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableDropout(args *vectorArgs) {
 	s0 := args.scalars[0] // key0
 	s1 := args.scalars[1] // key1
@@ -1200,6 +1529,7 @@ func portableDropout(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableDropoutAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // key0
 	s1 := args.scalars[1] // key1
@@ -1244,6 +1574,7 @@ func portableDropoutAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSGDFirst(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // minusLR
@@ -1263,6 +1594,7 @@ func portableSGDFirst(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSGD(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // momentum
@@ -1285,6 +1617,7 @@ func portableSGD(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSGDNesterovFirst(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // momentum
@@ -1306,6 +1639,7 @@ func portableSGDNesterovFirst(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSGDNesterov(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // momentum
@@ -1329,6 +1663,7 @@ func portableSGDNesterov(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSGDPlain(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // minusLR
@@ -1346,6 +1681,7 @@ func portableSGDPlain(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableAdam(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // oneMinusBeta1
@@ -1383,6 +1719,7 @@ func portableAdam(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableWinogradInput(args *vectorArgs) {
 	s0 := args.scalars[0] // c
 	s1 := args.scalars[1] // minusS
@@ -1435,6 +1772,7 @@ func portableWinogradInput(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableWinogradOutput(args *vectorArgs) {
 	s0 := args.scalars[0] // q
 	s1 := args.scalars[1] // p
@@ -1481,6 +1819,7 @@ func portableWinogradOutput(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableWinogradOutputAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // q
 	s1 := args.scalars[1] // p
@@ -1535,6 +1874,7 @@ func portableWinogradOutputAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableWinogradFilter(args *vectorArgs) {
 	s0 := args.scalars[0] // g0
 	s1 := args.scalars[1] // g2P
@@ -1579,6 +1919,7 @@ func portableWinogradFilter(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableWinogradGradient(args *vectorArgs) {
 	s0 := args.scalars[0] // p2
 	s1 := args.scalars[1] // p3
@@ -1623,6 +1964,7 @@ func portableWinogradGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableWinogradFilterGradient(args *vectorArgs) {
 	s0 := args.scalars[0] // g0Q
 	s1 := args.scalars[1] // g0P
@@ -1667,6 +2009,7 @@ func portableWinogradFilterGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationNone(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -1679,6 +2022,7 @@ func portableActivationNone(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationNoneGradient(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1691,6 +2035,7 @@ func portableActivationNoneGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationNoneGradientAccumulate(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1705,6 +2050,7 @@ func portableActivationNoneGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReduceNone(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1728,6 +2074,7 @@ func portableBatchNormReduceNone(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormNone(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -1745,6 +2092,7 @@ func portableBatchNormNone(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormNoneResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -1765,6 +2113,7 @@ func portableBatchNormNoneResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNone(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1787,6 +2136,7 @@ func portableBatchNormGradientNone(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1811,6 +2161,7 @@ func portableBatchNormGradientNoneResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneAddResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1837,6 +2188,7 @@ func portableBatchNormGradientNoneAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneAccumulate(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1861,6 +2213,7 @@ func portableBatchNormGradientNoneAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneAccumulateResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1887,6 +2240,7 @@ func portableBatchNormGradientNoneAccumulateResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneAccumulateAddResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1915,6 +2269,7 @@ func portableBatchNormGradientNoneAccumulateAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEval(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1930,6 +2285,7 @@ func portableBatchNormGradientNoneEval(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEvalResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1947,6 +2303,7 @@ func portableBatchNormGradientNoneEvalResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEvalAddResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1966,6 +2323,7 @@ func portableBatchNormGradientNoneEvalAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEvalAccumulate(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1983,6 +2341,7 @@ func portableBatchNormGradientNoneEvalAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEvalAccumulateResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -2002,6 +2361,7 @@ func portableBatchNormGradientNoneEvalAccumulateResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEvalAccumulateAddResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -2023,6 +2383,7 @@ func portableBatchNormGradientNoneEvalAccumulateAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2037,6 +2398,7 @@ func portableActivationReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationReLUGradient(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2054,6 +2416,7 @@ func portableActivationReLUGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationReLUGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2073,6 +2436,7 @@ func portableActivationReLUGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReduceReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2101,6 +2465,7 @@ func portableBatchNormReduceReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2120,6 +2485,7 @@ func portableBatchNormReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReLUResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2142,6 +2508,7 @@ func portableBatchNormReLUResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2169,6 +2536,7 @@ func portableBatchNormGradientReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2198,6 +2566,7 @@ func portableBatchNormGradientReLUResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2229,6 +2598,7 @@ func portableBatchNormGradientReLUAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2258,6 +2628,7 @@ func portableBatchNormGradientReLUAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2289,6 +2660,7 @@ func portableBatchNormGradientReLUAccumulateResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2322,6 +2694,7 @@ func portableBatchNormGradientReLUAccumulateAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEval(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2342,6 +2715,7 @@ func portableBatchNormGradientReLUEval(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEvalResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2364,6 +2738,7 @@ func portableBatchNormGradientReLUEvalResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEvalAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2388,6 +2763,7 @@ func portableBatchNormGradientReLUEvalAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEvalAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2410,6 +2786,7 @@ func portableBatchNormGradientReLUEvalAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEvalAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2434,6 +2811,7 @@ func portableBatchNormGradientReLUEvalAccumulateResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEvalAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2460,6 +2838,7 @@ func portableBatchNormGradientReLUEvalAccumulateAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationLeakyReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // slope
 	for row := range args.rows {
@@ -2475,6 +2854,7 @@ func portableActivationLeakyReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationLeakyReLUGradient(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2494,6 +2874,7 @@ func portableActivationLeakyReLUGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationLeakyReLUGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2515,6 +2896,7 @@ func portableActivationLeakyReLUGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReduceLeakyReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2545,6 +2927,7 @@ func portableBatchNormReduceLeakyReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormLeakyReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // slope
 	for row := range args.rows {
@@ -2565,6 +2948,7 @@ func portableBatchNormLeakyReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormLeakyReLUResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // slope
 	for row := range args.rows {
@@ -2588,6 +2972,7 @@ func portableBatchNormLeakyReLUResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2617,6 +3002,7 @@ func portableBatchNormGradientLeakyReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2648,6 +3034,7 @@ func portableBatchNormGradientLeakyReLUResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2681,6 +3068,7 @@ func portableBatchNormGradientLeakyReLUAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2712,6 +3100,7 @@ func portableBatchNormGradientLeakyReLUAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2745,6 +3134,7 @@ func portableBatchNormGradientLeakyReLUAccumulateResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2780,6 +3170,7 @@ func portableBatchNormGradientLeakyReLUAccumulateAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEval(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2802,6 +3193,7 @@ func portableBatchNormGradientLeakyReLUEval(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEvalResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2826,6 +3218,7 @@ func portableBatchNormGradientLeakyReLUEvalResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEvalAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2852,6 +3245,7 @@ func portableBatchNormGradientLeakyReLUEvalAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEvalAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2876,6 +3270,7 @@ func portableBatchNormGradientLeakyReLUEvalAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEvalAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2902,6 +3297,7 @@ func portableBatchNormGradientLeakyReLUEvalAccumulateResidual(args *vectorArgs) 
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEvalAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2930,6 +3326,7 @@ func portableBatchNormGradientLeakyReLUEvalAccumulateAddResidual(args *vectorArg
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationELU(args *vectorArgs) {
 	s0 := args.scalars[0]   // zero
 	s1 := args.scalars[1]   // expHigh
@@ -2976,6 +3373,7 @@ func portableActivationELU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationELUGradient(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2994,6 +3392,7 @@ func portableActivationELUGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationELUGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3014,6 +3413,7 @@ func portableActivationELUGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReduceELU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3043,6 +3443,7 @@ func portableBatchNormReduceELU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormELU(args *vectorArgs) {
 	s0 := args.scalars[0]   // zero
 	s1 := args.scalars[1]   // expHigh
@@ -3094,6 +3495,7 @@ func portableBatchNormELU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormELUResidual(args *vectorArgs) {
 	s0 := args.scalars[0]   // zero
 	s1 := args.scalars[1]   // expHigh
@@ -3148,6 +3550,7 @@ func portableBatchNormELUResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3176,6 +3579,7 @@ func portableBatchNormGradientELU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3206,6 +3610,7 @@ func portableBatchNormGradientELUResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3238,6 +3643,7 @@ func portableBatchNormGradientELUAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3268,6 +3674,7 @@ func portableBatchNormGradientELUAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3300,6 +3707,7 @@ func portableBatchNormGradientELUAccumulateResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3334,6 +3742,7 @@ func portableBatchNormGradientELUAccumulateAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEval(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3355,6 +3764,7 @@ func portableBatchNormGradientELUEval(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEvalResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3378,6 +3788,7 @@ func portableBatchNormGradientELUEvalResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEvalAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3403,6 +3814,7 @@ func portableBatchNormGradientELUEvalAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEvalAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3426,6 +3838,7 @@ func portableBatchNormGradientELUEvalAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEvalAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3451,6 +3864,7 @@ func portableBatchNormGradientELUEvalAccumulateResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEvalAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3473,6 +3887,2417 @@ func portableBatchNormGradientELUEvalAccumulateAddResidual(args *vectorArgs) {
 			v11 := v10 + v5
 			*(*float32)(unsafe.Add(p7, 4*i)) = v11
 			*(*float32)(unsafe.Add(p6, 4*i)) = v9
+		}
+	}
+}
+
+//go:norace
+func portableAddBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // b
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v2 := v0 + v1
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v2)
+		}
+	}
+}
+
+//go:norace
+func portableMulBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // b
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v2 := v0 * v1
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v2)
+		}
+	}
+}
+
+//go:norace
+func portableAxpyBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // s
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v2 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v3 := float32(s0*v0) + v2
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v3)
+		}
+	}
+}
+
+//go:norace
+func portableScaleBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // s
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v2 := s0 * v0
+			*(*uint16)(unsafe.Add(p1, 2*i)) = BFloat16FromFloat32(v2)
+		}
+	}
+}
+
+//go:norace
+func portableFillBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // s
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		for i := range args.cols {
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(s0)
+		}
+	}
+}
+
+//go:norace
+func portableAddBiasBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // bias
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v2 := v0 + v1
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v2)
+		}
+	}
+}
+
+//go:norace
+func portableSumRowsBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // sum
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v2 := v1 + v0
+			*(*float32)(unsafe.Add(p1, 4*i)) = v2
+		}
+	}
+}
+
+//go:norace
+func portableDeviationsBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // mean
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // sum
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // squares
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v2 := v0 - v1
+			v3 := *(*float32)(unsafe.Add(p2, 4*i))
+			v4 := v3 + v2
+			*(*float32)(unsafe.Add(p2, 4*i)) = v4
+			v6 := *(*float32)(unsafe.Add(p3, 4*i))
+			v7 := float32(v2*v2) + v6
+			*(*float32)(unsafe.Add(p3, 4*i)) = v7
+		}
+	}
+}
+
+//go:norace
+func portableMaxPoolFirstBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // minusInf
+	s1 := args.scalars[1] // zero
+	for i := range args.cols {
+		p2 := args.streams[2] // y
+		k2 := s0
+		p3 := args.streams[3] // index
+		k3 := s1
+		for row := range args.rows {
+			p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+			p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // position
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(p1)
+			v4 := k2
+			v5 := k3
+			v6 := v0 > v4
+			v7 := v0 != v0
+			v8 := vectorSelect(v6, v0, v4)
+			v9 := vectorSelect(v6, v1, v5)
+			v10 := vectorSelect(v7, v0, v8)
+			v11 := vectorSelect(v7, v1, v9)
+			k2 = v10
+			k3 = v11
+		}
+		*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(k2)
+		*(*float32)(unsafe.Add(p3, 4*i)) = k3
+	}
+}
+
+//go:norace
+func portableMaxPoolNextBF16(args *vectorArgs) {
+	for i := range args.cols {
+		p2 := args.streams[2] // y
+		k2 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+		p3 := args.streams[3] // index
+		k3 := *(*float32)(unsafe.Add(p3, 4*i))
+		for row := range args.rows {
+			p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+			p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // position
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(p1)
+			v2 := k2
+			v3 := k3
+			v4 := v0 > v2
+			v5 := v0 != v0
+			v6 := vectorSelect(v4, v0, v2)
+			v7 := vectorSelect(v4, v1, v3)
+			v8 := vectorSelect(v5, v0, v6)
+			v9 := vectorSelect(v5, v1, v7)
+			k2 = v8
+			k3 = v9
+		}
+		*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(k2)
+		*(*float32)(unsafe.Add(p3, 4*i)) = k3
+	}
+}
+
+//go:norace
+func portableMaxPoolGradientBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // position
+	s1 := args.scalars[1] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // index
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v3 := math.Float32bits(v1) == math.Float32bits(s0)
+			v5 := vectorSelect(v3, v0, s1)
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v5)
+		}
+	}
+}
+
+//go:norace
+func portableMaxPoolGradientAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // position
+	s1 := args.scalars[1] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // index
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v3 := math.Float32bits(v1) == math.Float32bits(s0)
+			v5 := vectorSelect(v3, v0, s1)
+			v6 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v7 := v6 + v5
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v7)
+		}
+	}
+}
+
+//go:norace
+func portableSumWindowFirstBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // s
+	s1 := args.scalars[1] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v3 := *(*float32)(unsafe.Add(p1, 4*i))
+			if row == 0 {
+				v3 = s1
+			}
+			v4 := float32(s0*v0) + v3
+			*(*float32)(unsafe.Add(p1, 4*i)) = v4
+		}
+	}
+}
+
+//go:norace
+func portableSumWindowNextBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // s
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v2 := *(*float32)(unsafe.Add(p1, 4*i))
+			v3 := float32(s0*v0) + v2
+			*(*float32)(unsafe.Add(p1, 4*i)) = v3
+		}
+	}
+}
+
+//go:norace
+func portableDropoutBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // key0
+	s1 := args.scalars[1] // key1
+	s2 := args.scalars[2] // threshold
+	s3 := args.scalars[3] // scale
+	s4 := args.scalars[4] // mix1
+	s5 := args.scalars[5] // mix2
+	s6 := args.scalars[6] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := math.Float32frombits(uint32(args.index) + uint32(i))
+			v3 := math.Float32frombits(math.Float32bits(v1) ^ math.Float32bits(s0))
+			v4 := math.Float32frombits(math.Float32bits(v3) >> 16)
+			v5 := math.Float32frombits(math.Float32bits(v3) ^ math.Float32bits(v4))
+			v7 := math.Float32frombits(math.Float32bits(v5) * math.Float32bits(s4))
+			v8 := math.Float32frombits(math.Float32bits(v7) >> 13)
+			v9 := math.Float32frombits(math.Float32bits(v7) ^ math.Float32bits(v8))
+			v11 := math.Float32frombits(math.Float32bits(v9) * math.Float32bits(s5))
+			v12 := math.Float32frombits(math.Float32bits(v11) >> 16)
+			v13 := math.Float32frombits(math.Float32bits(v11) ^ math.Float32bits(v12))
+			v15 := math.Float32frombits(math.Float32bits(v13) ^ math.Float32bits(s1))
+			v16 := math.Float32frombits(math.Float32bits(v15) >> 16)
+			v17 := math.Float32frombits(math.Float32bits(v15) ^ math.Float32bits(v16))
+			v18 := math.Float32frombits(math.Float32bits(v17) * math.Float32bits(s4))
+			v19 := math.Float32frombits(math.Float32bits(v18) >> 13)
+			v20 := math.Float32frombits(math.Float32bits(v18) ^ math.Float32bits(v19))
+			v21 := math.Float32frombits(math.Float32bits(v20) * math.Float32bits(s5))
+			v22 := math.Float32frombits(math.Float32bits(v21) >> 16)
+			v23 := math.Float32frombits(math.Float32bits(v21) ^ math.Float32bits(v22))
+			v25 := math.Float32frombits(math.Float32bits(v23) >> 8)
+			v26 := int32(math.Float32bits(s2)) > int32(math.Float32bits(v25))
+			v29 := v0 * s3
+			v30 := vectorSelect(v26, s6, v29)
+			*(*uint16)(unsafe.Add(p1, 2*i)) = BFloat16FromFloat32(v30)
+		}
+	}
+}
+
+//go:norace
+func portableDropoutAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // key0
+	s1 := args.scalars[1] // key1
+	s2 := args.scalars[2] // threshold
+	s3 := args.scalars[3] // scale
+	s4 := args.scalars[4] // mix1
+	s5 := args.scalars[5] // mix2
+	s6 := args.scalars[6] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := math.Float32frombits(uint32(args.index) + uint32(i))
+			v3 := math.Float32frombits(math.Float32bits(v1) ^ math.Float32bits(s0))
+			v4 := math.Float32frombits(math.Float32bits(v3) >> 16)
+			v5 := math.Float32frombits(math.Float32bits(v3) ^ math.Float32bits(v4))
+			v7 := math.Float32frombits(math.Float32bits(v5) * math.Float32bits(s4))
+			v8 := math.Float32frombits(math.Float32bits(v7) >> 13)
+			v9 := math.Float32frombits(math.Float32bits(v7) ^ math.Float32bits(v8))
+			v11 := math.Float32frombits(math.Float32bits(v9) * math.Float32bits(s5))
+			v12 := math.Float32frombits(math.Float32bits(v11) >> 16)
+			v13 := math.Float32frombits(math.Float32bits(v11) ^ math.Float32bits(v12))
+			v15 := math.Float32frombits(math.Float32bits(v13) ^ math.Float32bits(s1))
+			v16 := math.Float32frombits(math.Float32bits(v15) >> 16)
+			v17 := math.Float32frombits(math.Float32bits(v15) ^ math.Float32bits(v16))
+			v18 := math.Float32frombits(math.Float32bits(v17) * math.Float32bits(s4))
+			v19 := math.Float32frombits(math.Float32bits(v18) >> 13)
+			v20 := math.Float32frombits(math.Float32bits(v18) ^ math.Float32bits(v19))
+			v21 := math.Float32frombits(math.Float32bits(v20) * math.Float32bits(s5))
+			v22 := math.Float32frombits(math.Float32bits(v21) >> 16)
+			v23 := math.Float32frombits(math.Float32bits(v21) ^ math.Float32bits(v22))
+			v25 := math.Float32frombits(math.Float32bits(v23) >> 8)
+			v26 := int32(math.Float32bits(s2)) > int32(math.Float32bits(v25))
+			v29 := v0 * s3
+			v30 := vectorSelect(v26, s6, v29)
+			v31 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v32 := v31 + v30
+			*(*uint16)(unsafe.Add(p1, 2*i)) = BFloat16FromFloat32(v32)
+		}
+	}
+}
+
+//go:norace
+func portableActivationNoneBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			*(*uint16)(unsafe.Add(p1, 2*i)) = BFloat16FromFloat32(v0)
+		}
+	}
+}
+
+//go:norace
+func portableActivationNoneGradientBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v0)
+		}
+	}
+}
+
+//go:norace
+func portableActivationNoneGradientAccumulateBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v2 := v1 + v0
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v2)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormReduceNoneBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // mean
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // sumDz
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // sumDzX
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := v1 - v2
+			v4 := *(*float32)(unsafe.Add(p4, 4*i))
+			v5 := v4 + v0
+			*(*float32)(unsafe.Add(p4, 4*i)) = v5
+			v7 := *(*float32)(unsafe.Add(p5, 4*i))
+			v8 := float32(v0*v3) + v7
+			*(*float32)(unsafe.Add(p5, 4*i)) = v8
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormNoneBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v3)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormNoneResidualBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // residual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v4 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p4, 2*i)))
+			v5 := v3 + v4
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v5)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := *(*float32)(unsafe.Add(p4, 4*i))
+			v4 := float32(v1*v2) + v3
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := float32(v0*v5) + v4
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v6)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneResidualBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := *(*float32)(unsafe.Add(p4, 4*i))
+			v4 := float32(v1*v2) + v3
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := float32(v0*v5) + v4
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v0)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v6)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneAddResidualBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := *(*float32)(unsafe.Add(p4, 4*i))
+			v4 := float32(v1*v2) + v3
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := float32(v0*v5) + v4
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v8 := v7 + v0
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v8)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v6)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneAccumulateBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := *(*float32)(unsafe.Add(p4, 4*i))
+			v4 := float32(v1*v2) + v3
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := float32(v0*v5) + v4
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v8 := v7 + v6
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneAccumulateResidualBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := *(*float32)(unsafe.Add(p4, 4*i))
+			v4 := float32(v1*v2) + v3
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := float32(v0*v5) + v4
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v8 := v7 + v6
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v0)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneAccumulateAddResidualBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := *(*float32)(unsafe.Add(p4, 4*i))
+			v4 := float32(v1*v2) + v3
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := float32(v0*v5) + v4
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v8 := v7 + v6
+			v9 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v10 := v9 + v0
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v10)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneEvalBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p5, 4*i))
+			v2 := v0 * v1
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v2)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneEvalResidualBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p5, 4*i))
+			v2 := v0 * v1
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v0)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v2)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneEvalAddResidualBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p5, 4*i))
+			v2 := v0 * v1
+			v3 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v4 := v3 + v0
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v4)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v2)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneEvalAccumulateBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p5, 4*i))
+			v2 := v0 * v1
+			v3 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v4 := v3 + v2
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v4)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneEvalAccumulateResidualBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p5, 4*i))
+			v2 := v0 * v1
+			v3 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v4 := v3 + v2
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v0)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v4)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientNoneEvalAccumulateAddResidualBF16(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p5, 4*i))
+			v2 := v0 * v1
+			v3 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v4 := v3 + v2
+			v5 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v6 := v5 + v0
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v6)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v4)
+		}
+	}
+}
+
+//go:norace
+func portableActivationReLUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v2 := max(s0, v0)
+			*(*uint16)(unsafe.Add(p1, 2*i)) = BFloat16FromFloat32(v2)
+		}
+	}
+}
+
+//go:norace
+func portableActivationReLUGradientBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v4)
+		}
+	}
+}
+
+//go:norace
+func portableActivationReLUGradientAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v6 := v5 + v4
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v6)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormReduceReLUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // mean
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // sumDz
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // sumDzX
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v6 := *(*float32)(unsafe.Add(p3, 4*i))
+			v7 := v5 - v6
+			v8 := *(*float32)(unsafe.Add(p4, 4*i))
+			v9 := v8 + v4
+			*(*float32)(unsafe.Add(p4, 4*i)) = v9
+			v11 := *(*float32)(unsafe.Add(p5, 4*i))
+			v12 := float32(v4*v7) + v11
+			*(*float32)(unsafe.Add(p5, 4*i)) = v12
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormReLUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v5 := max(s0, v3)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v5)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormReLUResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // residual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v4 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p4, 2*i)))
+			v5 := v3 + v4
+			v7 := max(s0, v5)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v7)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v6 := *(*float32)(unsafe.Add(p3, 4*i))
+			v7 := *(*float32)(unsafe.Add(p4, 4*i))
+			v8 := float32(v5*v6) + v7
+			v9 := *(*float32)(unsafe.Add(p5, 4*i))
+			v10 := float32(v4*v9) + v8
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v10)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v6 := *(*float32)(unsafe.Add(p3, 4*i))
+			v7 := *(*float32)(unsafe.Add(p4, 4*i))
+			v8 := float32(v5*v6) + v7
+			v9 := *(*float32)(unsafe.Add(p5, 4*i))
+			v10 := float32(v4*v9) + v8
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v4)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v10)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v6 := *(*float32)(unsafe.Add(p3, 4*i))
+			v7 := *(*float32)(unsafe.Add(p4, 4*i))
+			v8 := float32(v5*v6) + v7
+			v9 := *(*float32)(unsafe.Add(p5, 4*i))
+			v10 := float32(v4*v9) + v8
+			v11 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v12 := v11 + v4
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v12)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v10)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v6 := *(*float32)(unsafe.Add(p3, 4*i))
+			v7 := *(*float32)(unsafe.Add(p4, 4*i))
+			v8 := float32(v5*v6) + v7
+			v9 := *(*float32)(unsafe.Add(p5, 4*i))
+			v10 := float32(v4*v9) + v8
+			v11 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v12 := v11 + v10
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v12)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUAccumulateResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v6 := *(*float32)(unsafe.Add(p3, 4*i))
+			v7 := *(*float32)(unsafe.Add(p4, 4*i))
+			v8 := float32(v5*v6) + v7
+			v9 := *(*float32)(unsafe.Add(p5, 4*i))
+			v10 := float32(v4*v9) + v8
+			v11 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v12 := v11 + v10
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v4)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v12)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUAccumulateAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v6 := *(*float32)(unsafe.Add(p3, 4*i))
+			v7 := *(*float32)(unsafe.Add(p4, 4*i))
+			v8 := float32(v5*v6) + v7
+			v9 := *(*float32)(unsafe.Add(p5, 4*i))
+			v10 := float32(v4*v9) + v8
+			v11 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v12 := v11 + v10
+			v13 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v14 := v13 + v4
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v14)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v12)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUEvalBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := v4 * v5
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v6)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUEvalResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := v4 * v5
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v4)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v6)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUEvalAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := v4 * v5
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v8 := v7 + v4
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v8)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v6)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUEvalAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := v4 * v5
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v8 := v7 + v6
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUEvalAccumulateResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := v4 * v5
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v8 := v7 + v6
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v4)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientReLUEvalAccumulateAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := vectorSelect(v3, v0, s0)
+			v5 := *(*float32)(unsafe.Add(p5, 4*i))
+			v6 := v4 * v5
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v8 := v7 + v6
+			v9 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v10 := v9 + v4
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v10)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableActivationLeakyReLUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v2 := s0 * v0
+			v3 := max(v2, v0)
+			*(*uint16)(unsafe.Add(p1, 2*i)) = BFloat16FromFloat32(v3)
+		}
+	}
+}
+
+//go:norace
+func portableActivationLeakyReLUGradientBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v6)
+		}
+	}
+}
+
+//go:norace
+func portableActivationLeakyReLUGradientAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v8 := v7 + v6
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormReduceLeakyReLUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // mean
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // sumDz
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // sumDzX
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v8 := *(*float32)(unsafe.Add(p3, 4*i))
+			v9 := v7 - v8
+			v10 := *(*float32)(unsafe.Add(p4, 4*i))
+			v11 := v10 + v6
+			*(*float32)(unsafe.Add(p4, 4*i)) = v11
+			v13 := *(*float32)(unsafe.Add(p5, 4*i))
+			v14 := float32(v6*v9) + v13
+			*(*float32)(unsafe.Add(p5, 4*i)) = v14
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormLeakyReLUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v5 := s0 * v3
+			v6 := max(v5, v3)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v6)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormLeakyReLUResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // residual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v4 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p4, 2*i)))
+			v5 := v3 + v4
+			v7 := s0 * v5
+			v8 := max(v7, v5)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v8 := *(*float32)(unsafe.Add(p3, 4*i))
+			v9 := *(*float32)(unsafe.Add(p4, 4*i))
+			v10 := float32(v7*v8) + v9
+			v11 := *(*float32)(unsafe.Add(p5, 4*i))
+			v12 := float32(v6*v11) + v10
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v12)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v8 := *(*float32)(unsafe.Add(p3, 4*i))
+			v9 := *(*float32)(unsafe.Add(p4, 4*i))
+			v10 := float32(v7*v8) + v9
+			v11 := *(*float32)(unsafe.Add(p5, 4*i))
+			v12 := float32(v6*v11) + v10
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v6)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v12)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v8 := *(*float32)(unsafe.Add(p3, 4*i))
+			v9 := *(*float32)(unsafe.Add(p4, 4*i))
+			v10 := float32(v7*v8) + v9
+			v11 := *(*float32)(unsafe.Add(p5, 4*i))
+			v12 := float32(v6*v11) + v10
+			v13 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v14 := v13 + v6
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v14)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v12)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v8 := *(*float32)(unsafe.Add(p3, 4*i))
+			v9 := *(*float32)(unsafe.Add(p4, 4*i))
+			v10 := float32(v7*v8) + v9
+			v11 := *(*float32)(unsafe.Add(p5, 4*i))
+			v12 := float32(v6*v11) + v10
+			v13 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v14 := v13 + v12
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v14)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUAccumulateResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v8 := *(*float32)(unsafe.Add(p3, 4*i))
+			v9 := *(*float32)(unsafe.Add(p4, 4*i))
+			v10 := float32(v7*v8) + v9
+			v11 := *(*float32)(unsafe.Add(p5, 4*i))
+			v12 := float32(v6*v11) + v10
+			v13 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v14 := v13 + v12
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v6)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v14)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUAccumulateAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v8 := *(*float32)(unsafe.Add(p3, 4*i))
+			v9 := *(*float32)(unsafe.Add(p4, 4*i))
+			v10 := float32(v7*v8) + v9
+			v11 := *(*float32)(unsafe.Add(p5, 4*i))
+			v12 := float32(v6*v11) + v10
+			v13 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v14 := v13 + v12
+			v15 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v16 := v15 + v6
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v16)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v14)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUEvalBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := *(*float32)(unsafe.Add(p5, 4*i))
+			v8 := v6 * v7
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUEvalResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := *(*float32)(unsafe.Add(p5, 4*i))
+			v8 := v6 * v7
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v6)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUEvalAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := *(*float32)(unsafe.Add(p5, 4*i))
+			v8 := v6 * v7
+			v9 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v10 := v9 + v6
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v10)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUEvalAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := *(*float32)(unsafe.Add(p5, 4*i))
+			v8 := v6 * v7
+			v9 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v10 := v9 + v8
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v10)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUEvalAccumulateResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := *(*float32)(unsafe.Add(p5, 4*i))
+			v8 := v6 * v7
+			v9 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v10 := v9 + v8
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v6)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v10)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v5 := s1 * v0
+			v6 := vectorSelect(v3, v0, v5)
+			v7 := *(*float32)(unsafe.Add(p5, 4*i))
+			v8 := v6 * v7
+			v9 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v10 := v9 + v8
+			v11 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v12 := v11 + v6
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v12)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v10)
+		}
+	}
+}
+
+//go:norace
+func portableActivationELUBF16(args *vectorArgs) {
+	s0 := args.scalars[0]   // zero
+	s1 := args.scalars[1]   // expHigh
+	s2 := args.scalars[2]   // expLow
+	s3 := args.scalars[3]   // log2e
+	s4 := args.scalars[4]   // magic
+	s5 := args.scalars[5]   // minusLn2High
+	s6 := args.scalars[6]   // minusLn2Low
+	s7 := args.scalars[7]   // c7
+	s8 := args.scalars[8]   // c6
+	s9 := args.scalars[9]   // c5
+	s10 := args.scalars[10] // c4
+	s11 := args.scalars[11] // c3
+	s12 := args.scalars[12] // c2
+	s13 := args.scalars[13] // bias127
+	s14 := args.scalars[14] // one
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v2 := v0 > s0
+			v5 := max(s2, v0)
+			v6 := min(s1, v5)
+			v9 := float32(v6*s3) + s4
+			v10 := v9 - s4
+			v12 := float32(v10*s5) + v6
+			v14 := float32(v10*s6) + v12
+			v17 := float32(s7*v14) + s8
+			v19 := float32(v17*v14) + s9
+			v21 := float32(v19*v14) + s10
+			v23 := float32(v21*v14) + s11
+			v25 := float32(v23*v14) + s12
+			v26 := v14 * v14
+			v27 := float32(v26*v25) + v14
+			v29 := math.Float32frombits(math.Float32bits(v9) + math.Float32bits(s13))
+			v30 := math.Float32frombits(math.Float32bits(v29) << 23)
+			v32 := v30 - s14
+			v33 := float32(v30*v27) + v32
+			v34 := vectorSelect(v2, v0, v33)
+			*(*uint16)(unsafe.Add(p1, 2*i)) = BFloat16FromFloat32(v34)
+		}
+	}
+}
+
+//go:norace
+func portableActivationELUGradientBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v5)
+		}
+	}
+}
+
+//go:norace
+func portableActivationELUGradientAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v7 := v6 + v5
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v7)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormReduceELUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // mean
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // sumDz
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // sumDzX
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v7 := *(*float32)(unsafe.Add(p3, 4*i))
+			v8 := v6 - v7
+			v9 := *(*float32)(unsafe.Add(p4, 4*i))
+			v10 := v9 + v5
+			*(*float32)(unsafe.Add(p4, 4*i)) = v10
+			v12 := *(*float32)(unsafe.Add(p5, 4*i))
+			v13 := float32(v5*v8) + v12
+			*(*float32)(unsafe.Add(p5, 4*i)) = v13
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormELUBF16(args *vectorArgs) {
+	s0 := args.scalars[0]   // zero
+	s1 := args.scalars[1]   // expHigh
+	s2 := args.scalars[2]   // expLow
+	s3 := args.scalars[3]   // log2e
+	s4 := args.scalars[4]   // magic
+	s5 := args.scalars[5]   // minusLn2High
+	s6 := args.scalars[6]   // minusLn2Low
+	s7 := args.scalars[7]   // c7
+	s8 := args.scalars[8]   // c6
+	s9 := args.scalars[9]   // c5
+	s10 := args.scalars[10] // c4
+	s11 := args.scalars[11] // c3
+	s12 := args.scalars[12] // c2
+	s13 := args.scalars[13] // bias127
+	s14 := args.scalars[14] // one
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v5 := v3 > s0
+			v8 := max(s2, v3)
+			v9 := min(s1, v8)
+			v12 := float32(v9*s3) + s4
+			v13 := v12 - s4
+			v15 := float32(v13*s5) + v9
+			v17 := float32(v13*s6) + v15
+			v20 := float32(s7*v17) + s8
+			v22 := float32(v20*v17) + s9
+			v24 := float32(v22*v17) + s10
+			v26 := float32(v24*v17) + s11
+			v28 := float32(v26*v17) + s12
+			v29 := v17 * v17
+			v30 := float32(v29*v28) + v17
+			v32 := math.Float32frombits(math.Float32bits(v12) + math.Float32bits(s13))
+			v33 := math.Float32frombits(math.Float32bits(v32) << 23)
+			v35 := v33 - s14
+			v36 := float32(v33*v30) + v35
+			v37 := vectorSelect(v5, v3, v36)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v37)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormELUResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0]   // zero
+	s1 := args.scalars[1]   // expHigh
+	s2 := args.scalars[2]   // expLow
+	s3 := args.scalars[3]   // log2e
+	s4 := args.scalars[4]   // magic
+	s5 := args.scalars[5]   // minusLn2High
+	s6 := args.scalars[6]   // minusLn2Low
+	s7 := args.scalars[7]   // c7
+	s8 := args.scalars[8]   // c6
+	s9 := args.scalars[9]   // c5
+	s10 := args.scalars[10] // c4
+	s11 := args.scalars[11] // c3
+	s12 := args.scalars[12] // c2
+	s13 := args.scalars[13] // bias127
+	s14 := args.scalars[14] // one
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // residual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v4 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p4, 2*i)))
+			v5 := v3 + v4
+			v7 := v5 > s0
+			v10 := max(s2, v5)
+			v11 := min(s1, v10)
+			v14 := float32(v11*s3) + s4
+			v15 := v14 - s4
+			v17 := float32(v15*s5) + v11
+			v19 := float32(v15*s6) + v17
+			v22 := float32(s7*v19) + s8
+			v24 := float32(v22*v19) + s9
+			v26 := float32(v24*v19) + s10
+			v28 := float32(v26*v19) + s11
+			v30 := float32(v28*v19) + s12
+			v31 := v19 * v19
+			v32 := float32(v31*v30) + v19
+			v34 := math.Float32frombits(math.Float32bits(v14) + math.Float32bits(s13))
+			v35 := math.Float32frombits(math.Float32bits(v34) << 23)
+			v37 := v35 - s14
+			v38 := float32(v35*v32) + v37
+			v39 := vectorSelect(v7, v5, v38)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v39)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v7 := *(*float32)(unsafe.Add(p3, 4*i))
+			v8 := *(*float32)(unsafe.Add(p4, 4*i))
+			v9 := float32(v6*v7) + v8
+			v10 := *(*float32)(unsafe.Add(p5, 4*i))
+			v11 := float32(v5*v10) + v9
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v11)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v7 := *(*float32)(unsafe.Add(p3, 4*i))
+			v8 := *(*float32)(unsafe.Add(p4, 4*i))
+			v9 := float32(v6*v7) + v8
+			v10 := *(*float32)(unsafe.Add(p5, 4*i))
+			v11 := float32(v5*v10) + v9
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v5)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v11)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v7 := *(*float32)(unsafe.Add(p3, 4*i))
+			v8 := *(*float32)(unsafe.Add(p4, 4*i))
+			v9 := float32(v6*v7) + v8
+			v10 := *(*float32)(unsafe.Add(p5, 4*i))
+			v11 := float32(v5*v10) + v9
+			v12 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v13 := v12 + v5
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v13)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v11)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v7 := *(*float32)(unsafe.Add(p3, 4*i))
+			v8 := *(*float32)(unsafe.Add(p4, 4*i))
+			v9 := float32(v6*v7) + v8
+			v10 := *(*float32)(unsafe.Add(p5, 4*i))
+			v11 := float32(v5*v10) + v9
+			v12 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v13 := v12 + v11
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v13)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUAccumulateResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v7 := *(*float32)(unsafe.Add(p3, 4*i))
+			v8 := *(*float32)(unsafe.Add(p4, 4*i))
+			v9 := float32(v6*v7) + v8
+			v10 := *(*float32)(unsafe.Add(p5, 4*i))
+			v11 := float32(v5*v10) + v9
+			v12 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v13 := v12 + v11
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v5)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v13)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUAccumulateAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // x
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // b
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // c
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p2, 2*i)))
+			v7 := *(*float32)(unsafe.Add(p3, 4*i))
+			v8 := *(*float32)(unsafe.Add(p4, 4*i))
+			v9 := float32(v6*v7) + v8
+			v10 := *(*float32)(unsafe.Add(p5, 4*i))
+			v11 := float32(v5*v10) + v9
+			v12 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v13 := v12 + v11
+			v14 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v15 := v14 + v5
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v15)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v13)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUEvalBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := *(*float32)(unsafe.Add(p5, 4*i))
+			v7 := v5 * v6
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v7)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUEvalResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := *(*float32)(unsafe.Add(p5, 4*i))
+			v7 := v5 * v6
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v5)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v7)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUEvalAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := *(*float32)(unsafe.Add(p5, 4*i))
+			v7 := v5 * v6
+			v8 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v9 := v8 + v5
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v9)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v7)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUEvalAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := *(*float32)(unsafe.Add(p5, 4*i))
+			v7 := v5 * v6
+			v8 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v9 := v8 + v7
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v9)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUEvalAccumulateResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := *(*float32)(unsafe.Add(p5, 4*i))
+			v7 := v5 * v6
+			v8 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v9 := v8 + v7
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v5)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v9)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormGradientELUEvalAccumulateAddResidualBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // a
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // dx
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dresidual
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v3 := v1 > s0
+			v4 := float32(v0*v1) + v0
+			v5 := vectorSelect(v3, v0, v4)
+			v6 := *(*float32)(unsafe.Add(p5, 4*i))
+			v7 := v5 * v6
+			v8 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p6, 2*i)))
+			v9 := v8 + v7
+			v10 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v11 := v10 + v5
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v11)
+			*(*uint16)(unsafe.Add(p6, 2*i)) = BFloat16FromFloat32(v9)
+		}
+	}
+}
+
+//go:norace
+func portableRound(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			*(*uint16)(unsafe.Add(p1, 2*i)) = BFloat16FromFloat32(v0)
+		}
+	}
+}
+
+//go:norace
+func portableWiden(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			*(*float32)(unsafe.Add(p1, 4*i)) = v0
+		}
+	}
+}
+
+//go:norace
+func portableAddRounded(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // b
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // y
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v2 := v0 + v1
+			*(*uint16)(unsafe.Add(p2, 2*i)) = BFloat16FromFloat32(v2)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormNoneRounded(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p1, 4*i))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v3)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormNoneResidualRounded(args *vectorArgs) {
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // residual
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p1, 4*i))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v4 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p4, 2*i)))
+			v5 := v3 + v4
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v5)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormReLURounded(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p1, 4*i))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v5 := max(s0, v3)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v5)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormReLUResidualRounded(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // residual
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p1, 4*i))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v4 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p4, 2*i)))
+			v5 := v3 + v4
+			v7 := max(s0, v5)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v7)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormLeakyReLURounded(args *vectorArgs) {
+	s0 := args.scalars[0] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p1, 4*i))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v5 := s0 * v3
+			v6 := max(v5, v3)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v6)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormLeakyReLUResidualRounded(args *vectorArgs) {
+	s0 := args.scalars[0] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // residual
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p1, 4*i))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v4 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p4, 2*i)))
+			v5 := v3 + v4
+			v7 := s0 * v5
+			v8 := max(v7, v5)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v8)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormELURounded(args *vectorArgs) {
+	s0 := args.scalars[0]   // zero
+	s1 := args.scalars[1]   // expHigh
+	s2 := args.scalars[2]   // expLow
+	s3 := args.scalars[3]   // log2e
+	s4 := args.scalars[4]   // magic
+	s5 := args.scalars[5]   // minusLn2High
+	s6 := args.scalars[6]   // minusLn2Low
+	s7 := args.scalars[7]   // c7
+	s8 := args.scalars[8]   // c6
+	s9 := args.scalars[9]   // c5
+	s10 := args.scalars[10] // c4
+	s11 := args.scalars[11] // c3
+	s12 := args.scalars[12] // c2
+	s13 := args.scalars[13] // bias127
+	s14 := args.scalars[14] // one
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p1, 4*i))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v5 := v3 > s0
+			v8 := max(s2, v3)
+			v9 := min(s1, v8)
+			v12 := float32(v9*s3) + s4
+			v13 := v12 - s4
+			v15 := float32(v13*s5) + v9
+			v17 := float32(v13*s6) + v15
+			v20 := float32(s7*v17) + s8
+			v22 := float32(v20*v17) + s9
+			v24 := float32(v22*v17) + s10
+			v26 := float32(v24*v17) + s11
+			v28 := float32(v26*v17) + s12
+			v29 := v17 * v17
+			v30 := float32(v29*v28) + v17
+			v32 := math.Float32frombits(math.Float32bits(v12) + math.Float32bits(s13))
+			v33 := math.Float32frombits(math.Float32bits(v32) << 23)
+			v35 := v33 - s14
+			v36 := float32(v33*v30) + v35
+			v37 := vectorSelect(v5, v3, v36)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v37)
+		}
+	}
+}
+
+//go:norace
+func portableBatchNormELUResidualRounded(args *vectorArgs) {
+	s0 := args.scalars[0]   // zero
+	s1 := args.scalars[1]   // expHigh
+	s2 := args.scalars[2]   // expLow
+	s3 := args.scalars[3]   // log2e
+	s4 := args.scalars[4]   // magic
+	s5 := args.scalars[5]   // minusLn2High
+	s6 := args.scalars[6]   // minusLn2Low
+	s7 := args.scalars[7]   // c7
+	s8 := args.scalars[8]   // c6
+	s9 := args.scalars[9]   // c5
+	s10 := args.scalars[10] // c4
+	s11 := args.scalars[11] // c3
+	s12 := args.scalars[12] // c2
+	s13 := args.scalars[13] // bias127
+	s14 := args.scalars[14] // one
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // residual
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p1, 4*i))
+			v1 := *(*float32)(unsafe.Add(p2, 4*i))
+			v2 := *(*float32)(unsafe.Add(p3, 4*i))
+			v3 := float32(v0*v1) + v2
+			v4 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p4, 2*i)))
+			v5 := v3 + v4
+			v7 := v5 > s0
+			v10 := max(s2, v5)
+			v11 := min(s1, v10)
+			v14 := float32(v11*s3) + s4
+			v15 := v14 - s4
+			v17 := float32(v15*s5) + v11
+			v19 := float32(v15*s6) + v17
+			v22 := float32(s7*v19) + s8
+			v24 := float32(v22*v19) + s9
+			v26 := float32(v24*v19) + s10
+			v28 := float32(v26*v19) + s11
+			v30 := float32(v28*v19) + s12
+			v31 := v19 * v19
+			v32 := float32(v31*v30) + v19
+			v34 := math.Float32frombits(math.Float32bits(v14) + math.Float32bits(s13))
+			v35 := math.Float32frombits(math.Float32bits(v34) << 23)
+			v37 := v35 - s14
+			v38 := float32(v35*v32) + v37
+			v39 := vectorSelect(v7, v5, v38)
+			*(*uint16)(unsafe.Add(p0, 2*i)) = BFloat16FromFloat32(v39)
 		}
 	}
 }

@@ -704,6 +704,600 @@ func vectorBatchNormGradientELUEvalAccumulateAddResidualAVX2(args *vectorArgs)
 //go:noescape
 func vectorBatchNormGradientELUEvalAccumulateAddResidualAVX512(args *vectorArgs)
 
+//go:noescape
+func vectorAddBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorAddBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorMulBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorMulBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorAxpyBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorAxpyBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorScaleBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorScaleBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorFillBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorFillBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorAddBiasBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorAddBiasBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorSumRowsBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorSumRowsBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorDeviationsBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorDeviationsBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorMaxPoolFirstBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorMaxPoolFirstBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorMaxPoolNextBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorMaxPoolNextBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorMaxPoolGradientBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorMaxPoolGradientBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorMaxPoolGradientAccumulateBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorMaxPoolGradientAccumulateBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorSumWindowFirstBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorSumWindowFirstBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorSumWindowNextBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorSumWindowNextBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorDropoutBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorDropoutBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorDropoutAccumulateBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorDropoutAccumulateBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorActivationNoneBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorActivationNoneBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorActivationNoneGradientBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorActivationNoneGradientBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorActivationNoneGradientAccumulateBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorActivationNoneGradientAccumulateBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReduceNoneBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReduceNoneBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormNoneBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormNoneBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormNoneResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormNoneResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneAddResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneAddResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneAccumulateBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneAccumulateBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneAccumulateResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneAccumulateResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneAccumulateAddResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneAccumulateAddResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneEvalBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneEvalBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneEvalResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneEvalResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneEvalAddResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneEvalAddResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneEvalAccumulateBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneEvalAccumulateBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneEvalAccumulateResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneEvalAccumulateResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneEvalAccumulateAddResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneEvalAccumulateAddResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorActivationReLUBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorActivationReLUBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorActivationReLUGradientBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorActivationReLUGradientBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorActivationReLUGradientAccumulateBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorActivationReLUGradientAccumulateBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReduceReLUBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReduceReLUBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReLUBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReLUBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReLUResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReLUResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUAddResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUAddResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUAccumulateBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUAccumulateBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUAccumulateResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUAccumulateResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUAccumulateAddResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUAccumulateAddResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUEvalBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUEvalBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUEvalResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUEvalResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUEvalAddResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUEvalAddResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUEvalAccumulateBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUEvalAccumulateBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUEvalAccumulateResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUEvalAccumulateResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUEvalAccumulateAddResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUEvalAccumulateAddResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorActivationLeakyReLUBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorActivationLeakyReLUBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorActivationLeakyReLUGradientBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorActivationLeakyReLUGradientBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorActivationLeakyReLUGradientAccumulateBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorActivationLeakyReLUGradientAccumulateBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReduceLeakyReLUBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReduceLeakyReLUBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormLeakyReLUBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormLeakyReLUBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormLeakyReLUResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormLeakyReLUResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUAddResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUAddResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUAccumulateBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUAccumulateBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUAccumulateResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUAccumulateResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUAccumulateAddResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUAccumulateAddResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUEvalBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUEvalBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUEvalResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUEvalResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUEvalAddResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUEvalAddResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUEvalAccumulateBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUEvalAccumulateBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUEvalAccumulateResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUEvalAccumulateResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorActivationELUBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorActivationELUBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorActivationELUGradientBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorActivationELUGradientBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorActivationELUGradientAccumulateBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorActivationELUGradientAccumulateBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReduceELUBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReduceELUBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormELUBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormELUBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormELUResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormELUResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUAddResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUAddResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUAccumulateBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUAccumulateBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUAccumulateResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUAccumulateResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUAccumulateAddResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUAccumulateAddResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUEvalBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUEvalBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUEvalResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUEvalResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUEvalAddResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUEvalAddResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUEvalAccumulateBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUEvalAccumulateBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUEvalAccumulateResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUEvalAccumulateResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUEvalAccumulateAddResidualBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUEvalAccumulateAddResidualBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorRoundAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorRoundAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorWidenAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorWidenAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorAddRoundedAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorAddRoundedAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormNoneRoundedAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormNoneRoundedAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormNoneResidualRoundedAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormNoneResidualRoundedAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReLURoundedAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReLURoundedAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReLUResidualRoundedAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReLUResidualRoundedAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormLeakyReLURoundedAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormLeakyReLURoundedAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormLeakyReLUResidualRoundedAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormLeakyReLUResidualRoundedAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormELURoundedAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormELURoundedAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormELUResidualRoundedAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormELUResidualRoundedAVX512(args *vectorArgs)
+
 func init() {
 	vecAdd.levels[AVX2] = vectorAddAVX2
 	vecAdd.levels[AVX512] = vectorAddAVX512
@@ -939,4 +1533,202 @@ func init() {
 	vecBatchNormGradientELUEvalAccumulateResidual.levels[AVX512] = vectorBatchNormGradientELUEvalAccumulateResidualAVX512
 	vecBatchNormGradientELUEvalAccumulateAddResidual.levels[AVX2] = vectorBatchNormGradientELUEvalAccumulateAddResidualAVX2
 	vecBatchNormGradientELUEvalAccumulateAddResidual.levels[AVX512] = vectorBatchNormGradientELUEvalAccumulateAddResidualAVX512
+	vecAddBF16.levels[AVX2] = vectorAddBF16AVX2
+	vecAddBF16.levels[AVX512] = vectorAddBF16AVX512
+	vecMulBF16.levels[AVX2] = vectorMulBF16AVX2
+	vecMulBF16.levels[AVX512] = vectorMulBF16AVX512
+	vecAxpyBF16.levels[AVX2] = vectorAxpyBF16AVX2
+	vecAxpyBF16.levels[AVX512] = vectorAxpyBF16AVX512
+	vecScaleBF16.levels[AVX2] = vectorScaleBF16AVX2
+	vecScaleBF16.levels[AVX512] = vectorScaleBF16AVX512
+	vecFillBF16.levels[AVX2] = vectorFillBF16AVX2
+	vecFillBF16.levels[AVX512] = vectorFillBF16AVX512
+	vecAddBiasBF16.levels[AVX2] = vectorAddBiasBF16AVX2
+	vecAddBiasBF16.levels[AVX512] = vectorAddBiasBF16AVX512
+	vecSumRowsBF16.levels[AVX2] = vectorSumRowsBF16AVX2
+	vecSumRowsBF16.levels[AVX512] = vectorSumRowsBF16AVX512
+	vecDeviationsBF16.levels[AVX2] = vectorDeviationsBF16AVX2
+	vecDeviationsBF16.levels[AVX512] = vectorDeviationsBF16AVX512
+	vecMaxPoolFirstBF16.levels[AVX2] = vectorMaxPoolFirstBF16AVX2
+	vecMaxPoolFirstBF16.levels[AVX512] = vectorMaxPoolFirstBF16AVX512
+	vecMaxPoolNextBF16.levels[AVX2] = vectorMaxPoolNextBF16AVX2
+	vecMaxPoolNextBF16.levels[AVX512] = vectorMaxPoolNextBF16AVX512
+	vecMaxPoolGradientBF16.levels[AVX2] = vectorMaxPoolGradientBF16AVX2
+	vecMaxPoolGradientBF16.levels[AVX512] = vectorMaxPoolGradientBF16AVX512
+	vecMaxPoolGradientAccumulateBF16.levels[AVX2] = vectorMaxPoolGradientAccumulateBF16AVX2
+	vecMaxPoolGradientAccumulateBF16.levels[AVX512] = vectorMaxPoolGradientAccumulateBF16AVX512
+	vecSumWindowFirstBF16.levels[AVX2] = vectorSumWindowFirstBF16AVX2
+	vecSumWindowFirstBF16.levels[AVX512] = vectorSumWindowFirstBF16AVX512
+	vecSumWindowNextBF16.levels[AVX2] = vectorSumWindowNextBF16AVX2
+	vecSumWindowNextBF16.levels[AVX512] = vectorSumWindowNextBF16AVX512
+	vecDropoutBF16.levels[AVX2] = vectorDropoutBF16AVX2
+	vecDropoutBF16.levels[AVX512] = vectorDropoutBF16AVX512
+	vecDropoutAccumulateBF16.levels[AVX2] = vectorDropoutAccumulateBF16AVX2
+	vecDropoutAccumulateBF16.levels[AVX512] = vectorDropoutAccumulateBF16AVX512
+	vecActivationNoneBF16.levels[AVX2] = vectorActivationNoneBF16AVX2
+	vecActivationNoneBF16.levels[AVX512] = vectorActivationNoneBF16AVX512
+	vecActivationNoneGradientBF16.levels[AVX2] = vectorActivationNoneGradientBF16AVX2
+	vecActivationNoneGradientBF16.levels[AVX512] = vectorActivationNoneGradientBF16AVX512
+	vecActivationNoneGradientAccumulateBF16.levels[AVX2] = vectorActivationNoneGradientAccumulateBF16AVX2
+	vecActivationNoneGradientAccumulateBF16.levels[AVX512] = vectorActivationNoneGradientAccumulateBF16AVX512
+	vecBatchNormReduceNoneBF16.levels[AVX2] = vectorBatchNormReduceNoneBF16AVX2
+	vecBatchNormReduceNoneBF16.levels[AVX512] = vectorBatchNormReduceNoneBF16AVX512
+	vecBatchNormNoneBF16.levels[AVX2] = vectorBatchNormNoneBF16AVX2
+	vecBatchNormNoneBF16.levels[AVX512] = vectorBatchNormNoneBF16AVX512
+	vecBatchNormNoneResidualBF16.levels[AVX2] = vectorBatchNormNoneResidualBF16AVX2
+	vecBatchNormNoneResidualBF16.levels[AVX512] = vectorBatchNormNoneResidualBF16AVX512
+	vecBatchNormGradientNoneBF16.levels[AVX2] = vectorBatchNormGradientNoneBF16AVX2
+	vecBatchNormGradientNoneBF16.levels[AVX512] = vectorBatchNormGradientNoneBF16AVX512
+	vecBatchNormGradientNoneResidualBF16.levels[AVX2] = vectorBatchNormGradientNoneResidualBF16AVX2
+	vecBatchNormGradientNoneResidualBF16.levels[AVX512] = vectorBatchNormGradientNoneResidualBF16AVX512
+	vecBatchNormGradientNoneAddResidualBF16.levels[AVX2] = vectorBatchNormGradientNoneAddResidualBF16AVX2
+	vecBatchNormGradientNoneAddResidualBF16.levels[AVX512] = vectorBatchNormGradientNoneAddResidualBF16AVX512
+	vecBatchNormGradientNoneAccumulateBF16.levels[AVX2] = vectorBatchNormGradientNoneAccumulateBF16AVX2
+	vecBatchNormGradientNoneAccumulateBF16.levels[AVX512] = vectorBatchNormGradientNoneAccumulateBF16AVX512
+	vecBatchNormGradientNoneAccumulateResidualBF16.levels[AVX2] = vectorBatchNormGradientNoneAccumulateResidualBF16AVX2
+	vecBatchNormGradientNoneAccumulateResidualBF16.levels[AVX512] = vectorBatchNormGradientNoneAccumulateResidualBF16AVX512
+	vecBatchNormGradientNoneAccumulateAddResidualBF16.levels[AVX2] = vectorBatchNormGradientNoneAccumulateAddResidualBF16AVX2
+	vecBatchNormGradientNoneAccumulateAddResidualBF16.levels[AVX512] = vectorBatchNormGradientNoneAccumulateAddResidualBF16AVX512
+	vecBatchNormGradientNoneEvalBF16.levels[AVX2] = vectorBatchNormGradientNoneEvalBF16AVX2
+	vecBatchNormGradientNoneEvalBF16.levels[AVX512] = vectorBatchNormGradientNoneEvalBF16AVX512
+	vecBatchNormGradientNoneEvalResidualBF16.levels[AVX2] = vectorBatchNormGradientNoneEvalResidualBF16AVX2
+	vecBatchNormGradientNoneEvalResidualBF16.levels[AVX512] = vectorBatchNormGradientNoneEvalResidualBF16AVX512
+	vecBatchNormGradientNoneEvalAddResidualBF16.levels[AVX2] = vectorBatchNormGradientNoneEvalAddResidualBF16AVX2
+	vecBatchNormGradientNoneEvalAddResidualBF16.levels[AVX512] = vectorBatchNormGradientNoneEvalAddResidualBF16AVX512
+	vecBatchNormGradientNoneEvalAccumulateBF16.levels[AVX2] = vectorBatchNormGradientNoneEvalAccumulateBF16AVX2
+	vecBatchNormGradientNoneEvalAccumulateBF16.levels[AVX512] = vectorBatchNormGradientNoneEvalAccumulateBF16AVX512
+	vecBatchNormGradientNoneEvalAccumulateResidualBF16.levels[AVX2] = vectorBatchNormGradientNoneEvalAccumulateResidualBF16AVX2
+	vecBatchNormGradientNoneEvalAccumulateResidualBF16.levels[AVX512] = vectorBatchNormGradientNoneEvalAccumulateResidualBF16AVX512
+	vecBatchNormGradientNoneEvalAccumulateAddResidualBF16.levels[AVX2] = vectorBatchNormGradientNoneEvalAccumulateAddResidualBF16AVX2
+	vecBatchNormGradientNoneEvalAccumulateAddResidualBF16.levels[AVX512] = vectorBatchNormGradientNoneEvalAccumulateAddResidualBF16AVX512
+	vecActivationReLUBF16.levels[AVX2] = vectorActivationReLUBF16AVX2
+	vecActivationReLUBF16.levels[AVX512] = vectorActivationReLUBF16AVX512
+	vecActivationReLUGradientBF16.levels[AVX2] = vectorActivationReLUGradientBF16AVX2
+	vecActivationReLUGradientBF16.levels[AVX512] = vectorActivationReLUGradientBF16AVX512
+	vecActivationReLUGradientAccumulateBF16.levels[AVX2] = vectorActivationReLUGradientAccumulateBF16AVX2
+	vecActivationReLUGradientAccumulateBF16.levels[AVX512] = vectorActivationReLUGradientAccumulateBF16AVX512
+	vecBatchNormReduceReLUBF16.levels[AVX2] = vectorBatchNormReduceReLUBF16AVX2
+	vecBatchNormReduceReLUBF16.levels[AVX512] = vectorBatchNormReduceReLUBF16AVX512
+	vecBatchNormReLUBF16.levels[AVX2] = vectorBatchNormReLUBF16AVX2
+	vecBatchNormReLUBF16.levels[AVX512] = vectorBatchNormReLUBF16AVX512
+	vecBatchNormReLUResidualBF16.levels[AVX2] = vectorBatchNormReLUResidualBF16AVX2
+	vecBatchNormReLUResidualBF16.levels[AVX512] = vectorBatchNormReLUResidualBF16AVX512
+	vecBatchNormGradientReLUBF16.levels[AVX2] = vectorBatchNormGradientReLUBF16AVX2
+	vecBatchNormGradientReLUBF16.levels[AVX512] = vectorBatchNormGradientReLUBF16AVX512
+	vecBatchNormGradientReLUResidualBF16.levels[AVX2] = vectorBatchNormGradientReLUResidualBF16AVX2
+	vecBatchNormGradientReLUResidualBF16.levels[AVX512] = vectorBatchNormGradientReLUResidualBF16AVX512
+	vecBatchNormGradientReLUAddResidualBF16.levels[AVX2] = vectorBatchNormGradientReLUAddResidualBF16AVX2
+	vecBatchNormGradientReLUAddResidualBF16.levels[AVX512] = vectorBatchNormGradientReLUAddResidualBF16AVX512
+	vecBatchNormGradientReLUAccumulateBF16.levels[AVX2] = vectorBatchNormGradientReLUAccumulateBF16AVX2
+	vecBatchNormGradientReLUAccumulateBF16.levels[AVX512] = vectorBatchNormGradientReLUAccumulateBF16AVX512
+	vecBatchNormGradientReLUAccumulateResidualBF16.levels[AVX2] = vectorBatchNormGradientReLUAccumulateResidualBF16AVX2
+	vecBatchNormGradientReLUAccumulateResidualBF16.levels[AVX512] = vectorBatchNormGradientReLUAccumulateResidualBF16AVX512
+	vecBatchNormGradientReLUAccumulateAddResidualBF16.levels[AVX2] = vectorBatchNormGradientReLUAccumulateAddResidualBF16AVX2
+	vecBatchNormGradientReLUAccumulateAddResidualBF16.levels[AVX512] = vectorBatchNormGradientReLUAccumulateAddResidualBF16AVX512
+	vecBatchNormGradientReLUEvalBF16.levels[AVX2] = vectorBatchNormGradientReLUEvalBF16AVX2
+	vecBatchNormGradientReLUEvalBF16.levels[AVX512] = vectorBatchNormGradientReLUEvalBF16AVX512
+	vecBatchNormGradientReLUEvalResidualBF16.levels[AVX2] = vectorBatchNormGradientReLUEvalResidualBF16AVX2
+	vecBatchNormGradientReLUEvalResidualBF16.levels[AVX512] = vectorBatchNormGradientReLUEvalResidualBF16AVX512
+	vecBatchNormGradientReLUEvalAddResidualBF16.levels[AVX2] = vectorBatchNormGradientReLUEvalAddResidualBF16AVX2
+	vecBatchNormGradientReLUEvalAddResidualBF16.levels[AVX512] = vectorBatchNormGradientReLUEvalAddResidualBF16AVX512
+	vecBatchNormGradientReLUEvalAccumulateBF16.levels[AVX2] = vectorBatchNormGradientReLUEvalAccumulateBF16AVX2
+	vecBatchNormGradientReLUEvalAccumulateBF16.levels[AVX512] = vectorBatchNormGradientReLUEvalAccumulateBF16AVX512
+	vecBatchNormGradientReLUEvalAccumulateResidualBF16.levels[AVX2] = vectorBatchNormGradientReLUEvalAccumulateResidualBF16AVX2
+	vecBatchNormGradientReLUEvalAccumulateResidualBF16.levels[AVX512] = vectorBatchNormGradientReLUEvalAccumulateResidualBF16AVX512
+	vecBatchNormGradientReLUEvalAccumulateAddResidualBF16.levels[AVX2] = vectorBatchNormGradientReLUEvalAccumulateAddResidualBF16AVX2
+	vecBatchNormGradientReLUEvalAccumulateAddResidualBF16.levels[AVX512] = vectorBatchNormGradientReLUEvalAccumulateAddResidualBF16AVX512
+	vecActivationLeakyReLUBF16.levels[AVX2] = vectorActivationLeakyReLUBF16AVX2
+	vecActivationLeakyReLUBF16.levels[AVX512] = vectorActivationLeakyReLUBF16AVX512
+	vecActivationLeakyReLUGradientBF16.levels[AVX2] = vectorActivationLeakyReLUGradientBF16AVX2
+	vecActivationLeakyReLUGradientBF16.levels[AVX512] = vectorActivationLeakyReLUGradientBF16AVX512
+	vecActivationLeakyReLUGradientAccumulateBF16.levels[AVX2] = vectorActivationLeakyReLUGradientAccumulateBF16AVX2
+	vecActivationLeakyReLUGradientAccumulateBF16.levels[AVX512] = vectorActivationLeakyReLUGradientAccumulateBF16AVX512
+	vecBatchNormReduceLeakyReLUBF16.levels[AVX2] = vectorBatchNormReduceLeakyReLUBF16AVX2
+	vecBatchNormReduceLeakyReLUBF16.levels[AVX512] = vectorBatchNormReduceLeakyReLUBF16AVX512
+	vecBatchNormLeakyReLUBF16.levels[AVX2] = vectorBatchNormLeakyReLUBF16AVX2
+	vecBatchNormLeakyReLUBF16.levels[AVX512] = vectorBatchNormLeakyReLUBF16AVX512
+	vecBatchNormLeakyReLUResidualBF16.levels[AVX2] = vectorBatchNormLeakyReLUResidualBF16AVX2
+	vecBatchNormLeakyReLUResidualBF16.levels[AVX512] = vectorBatchNormLeakyReLUResidualBF16AVX512
+	vecBatchNormGradientLeakyReLUBF16.levels[AVX2] = vectorBatchNormGradientLeakyReLUBF16AVX2
+	vecBatchNormGradientLeakyReLUBF16.levels[AVX512] = vectorBatchNormGradientLeakyReLUBF16AVX512
+	vecBatchNormGradientLeakyReLUResidualBF16.levels[AVX2] = vectorBatchNormGradientLeakyReLUResidualBF16AVX2
+	vecBatchNormGradientLeakyReLUResidualBF16.levels[AVX512] = vectorBatchNormGradientLeakyReLUResidualBF16AVX512
+	vecBatchNormGradientLeakyReLUAddResidualBF16.levels[AVX2] = vectorBatchNormGradientLeakyReLUAddResidualBF16AVX2
+	vecBatchNormGradientLeakyReLUAddResidualBF16.levels[AVX512] = vectorBatchNormGradientLeakyReLUAddResidualBF16AVX512
+	vecBatchNormGradientLeakyReLUAccumulateBF16.levels[AVX2] = vectorBatchNormGradientLeakyReLUAccumulateBF16AVX2
+	vecBatchNormGradientLeakyReLUAccumulateBF16.levels[AVX512] = vectorBatchNormGradientLeakyReLUAccumulateBF16AVX512
+	vecBatchNormGradientLeakyReLUAccumulateResidualBF16.levels[AVX2] = vectorBatchNormGradientLeakyReLUAccumulateResidualBF16AVX2
+	vecBatchNormGradientLeakyReLUAccumulateResidualBF16.levels[AVX512] = vectorBatchNormGradientLeakyReLUAccumulateResidualBF16AVX512
+	vecBatchNormGradientLeakyReLUAccumulateAddResidualBF16.levels[AVX2] = vectorBatchNormGradientLeakyReLUAccumulateAddResidualBF16AVX2
+	vecBatchNormGradientLeakyReLUAccumulateAddResidualBF16.levels[AVX512] = vectorBatchNormGradientLeakyReLUAccumulateAddResidualBF16AVX512
+	vecBatchNormGradientLeakyReLUEvalBF16.levels[AVX2] = vectorBatchNormGradientLeakyReLUEvalBF16AVX2
+	vecBatchNormGradientLeakyReLUEvalBF16.levels[AVX512] = vectorBatchNormGradientLeakyReLUEvalBF16AVX512
+	vecBatchNormGradientLeakyReLUEvalResidualBF16.levels[AVX2] = vectorBatchNormGradientLeakyReLUEvalResidualBF16AVX2
+	vecBatchNormGradientLeakyReLUEvalResidualBF16.levels[AVX512] = vectorBatchNormGradientLeakyReLUEvalResidualBF16AVX512
+	vecBatchNormGradientLeakyReLUEvalAddResidualBF16.levels[AVX2] = vectorBatchNormGradientLeakyReLUEvalAddResidualBF16AVX2
+	vecBatchNormGradientLeakyReLUEvalAddResidualBF16.levels[AVX512] = vectorBatchNormGradientLeakyReLUEvalAddResidualBF16AVX512
+	vecBatchNormGradientLeakyReLUEvalAccumulateBF16.levels[AVX2] = vectorBatchNormGradientLeakyReLUEvalAccumulateBF16AVX2
+	vecBatchNormGradientLeakyReLUEvalAccumulateBF16.levels[AVX512] = vectorBatchNormGradientLeakyReLUEvalAccumulateBF16AVX512
+	vecBatchNormGradientLeakyReLUEvalAccumulateResidualBF16.levels[AVX2] = vectorBatchNormGradientLeakyReLUEvalAccumulateResidualBF16AVX2
+	vecBatchNormGradientLeakyReLUEvalAccumulateResidualBF16.levels[AVX512] = vectorBatchNormGradientLeakyReLUEvalAccumulateResidualBF16AVX512
+	vecBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16.levels[AVX2] = vectorBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16AVX2
+	vecBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16.levels[AVX512] = vectorBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16AVX512
+	vecActivationELUBF16.levels[AVX2] = vectorActivationELUBF16AVX2
+	vecActivationELUBF16.levels[AVX512] = vectorActivationELUBF16AVX512
+	vecActivationELUGradientBF16.levels[AVX2] = vectorActivationELUGradientBF16AVX2
+	vecActivationELUGradientBF16.levels[AVX512] = vectorActivationELUGradientBF16AVX512
+	vecActivationELUGradientAccumulateBF16.levels[AVX2] = vectorActivationELUGradientAccumulateBF16AVX2
+	vecActivationELUGradientAccumulateBF16.levels[AVX512] = vectorActivationELUGradientAccumulateBF16AVX512
+	vecBatchNormReduceELUBF16.levels[AVX2] = vectorBatchNormReduceELUBF16AVX2
+	vecBatchNormReduceELUBF16.levels[AVX512] = vectorBatchNormReduceELUBF16AVX512
+	vecBatchNormELUBF16.levels[AVX2] = vectorBatchNormELUBF16AVX2
+	vecBatchNormELUBF16.levels[AVX512] = vectorBatchNormELUBF16AVX512
+	vecBatchNormELUResidualBF16.levels[AVX2] = vectorBatchNormELUResidualBF16AVX2
+	vecBatchNormELUResidualBF16.levels[AVX512] = vectorBatchNormELUResidualBF16AVX512
+	vecBatchNormGradientELUBF16.levels[AVX2] = vectorBatchNormGradientELUBF16AVX2
+	vecBatchNormGradientELUBF16.levels[AVX512] = vectorBatchNormGradientELUBF16AVX512
+	vecBatchNormGradientELUResidualBF16.levels[AVX2] = vectorBatchNormGradientELUResidualBF16AVX2
+	vecBatchNormGradientELUResidualBF16.levels[AVX512] = vectorBatchNormGradientELUResidualBF16AVX512
+	vecBatchNormGradientELUAddResidualBF16.levels[AVX2] = vectorBatchNormGradientELUAddResidualBF16AVX2
+	vecBatchNormGradientELUAddResidualBF16.levels[AVX512] = vectorBatchNormGradientELUAddResidualBF16AVX512
+	vecBatchNormGradientELUAccumulateBF16.levels[AVX2] = vectorBatchNormGradientELUAccumulateBF16AVX2
+	vecBatchNormGradientELUAccumulateBF16.levels[AVX512] = vectorBatchNormGradientELUAccumulateBF16AVX512
+	vecBatchNormGradientELUAccumulateResidualBF16.levels[AVX2] = vectorBatchNormGradientELUAccumulateResidualBF16AVX2
+	vecBatchNormGradientELUAccumulateResidualBF16.levels[AVX512] = vectorBatchNormGradientELUAccumulateResidualBF16AVX512
+	vecBatchNormGradientELUAccumulateAddResidualBF16.levels[AVX2] = vectorBatchNormGradientELUAccumulateAddResidualBF16AVX2
+	vecBatchNormGradientELUAccumulateAddResidualBF16.levels[AVX512] = vectorBatchNormGradientELUAccumulateAddResidualBF16AVX512
+	vecBatchNormGradientELUEvalBF16.levels[AVX2] = vectorBatchNormGradientELUEvalBF16AVX2
+	vecBatchNormGradientELUEvalBF16.levels[AVX512] = vectorBatchNormGradientELUEvalBF16AVX512
+	vecBatchNormGradientELUEvalResidualBF16.levels[AVX2] = vectorBatchNormGradientELUEvalResidualBF16AVX2
+	vecBatchNormGradientELUEvalResidualBF16.levels[AVX512] = vectorBatchNormGradientELUEvalResidualBF16AVX512
+	vecBatchNormGradientELUEvalAddResidualBF16.levels[AVX2] = vectorBatchNormGradientELUEvalAddResidualBF16AVX2
+	vecBatchNormGradientELUEvalAddResidualBF16.levels[AVX512] = vectorBatchNormGradientELUEvalAddResidualBF16AVX512
+	vecBatchNormGradientELUEvalAccumulateBF16.levels[AVX2] = vectorBatchNormGradientELUEvalAccumulateBF16AVX2
+	vecBatchNormGradientELUEvalAccumulateBF16.levels[AVX512] = vectorBatchNormGradientELUEvalAccumulateBF16AVX512
+	vecBatchNormGradientELUEvalAccumulateResidualBF16.levels[AVX2] = vectorBatchNormGradientELUEvalAccumulateResidualBF16AVX2
+	vecBatchNormGradientELUEvalAccumulateResidualBF16.levels[AVX512] = vectorBatchNormGradientELUEvalAccumulateResidualBF16AVX512
+	vecBatchNormGradientELUEvalAccumulateAddResidualBF16.levels[AVX2] = vectorBatchNormGradientELUEvalAccumulateAddResidualBF16AVX2
+	vecBatchNormGradientELUEvalAccumulateAddResidualBF16.levels[AVX512] = vectorBatchNormGradientELUEvalAccumulateAddResidualBF16AVX512
+	vecRound.levels[AVX2] = vectorRoundAVX2
+	vecRound.levels[AVX512] = vectorRoundAVX512
+	vecWiden.levels[AVX2] = vectorWidenAVX2
+	vecWiden.levels[AVX512] = vectorWidenAVX512
+	vecAddRounded.levels[AVX2] = vectorAddRoundedAVX2
+	vecAddRounded.levels[AVX512] = vectorAddRoundedAVX512
+	vecBatchNormNoneRounded.levels[AVX2] = vectorBatchNormNoneRoundedAVX2
+	vecBatchNormNoneRounded.levels[AVX512] = vectorBatchNormNoneRoundedAVX512
+	vecBatchNormNoneResidualRounded.levels[AVX2] = vectorBatchNormNoneResidualRoundedAVX2
+	vecBatchNormNoneResidualRounded.levels[AVX512] = vectorBatchNormNoneResidualRoundedAVX512
+	vecBatchNormReLURounded.levels[AVX2] = vectorBatchNormReLURoundedAVX2
+	vecBatchNormReLURounded.levels[AVX512] = vectorBatchNormReLURoundedAVX512
+	vecBatchNormReLUResidualRounded.levels[AVX2] = vectorBatchNormReLUResidualRoundedAVX2
+	vecBatchNormReLUResidualRounded.levels[AVX512] = vectorBatchNormReLUResidualRoundedAVX512
+	vecBatchNormLeakyReLURounded.levels[AVX2] = vectorBatchNormLeakyReLURoundedAVX2
+	vecBatchNormLeakyReLURounded.levels[AVX512] = vectorBatchNormLeakyReLURoundedAVX512
+	vecBatchNormLeakyReLUResidualRounded.levels[AVX2] = vectorBatchNormLeakyReLUResidualRoundedAVX2
+	vecBatchNormLeakyReLUResidualRounded.levels[AVX512] = vectorBatchNormLeakyReLUResidualRoundedAVX512
+	vecBatchNormELURounded.levels[AVX2] = vectorBatchNormELURoundedAVX2
+	vecBatchNormELURounded.levels[AVX512] = vectorBatchNormELURoundedAVX512
+	vecBatchNormELUResidualRounded.levels[AVX2] = vectorBatchNormELUResidualRoundedAVX2
+	vecBatchNormELUResidualRounded.levels[AVX512] = vectorBatchNormELUResidualRoundedAVX512
 }

@@ -353,6 +353,303 @@ func vectorBatchNormGradientELUEvalAccumulateResidualNEON(args *vectorArgs)
 //go:noescape
 func vectorBatchNormGradientELUEvalAccumulateAddResidualNEON(args *vectorArgs)
 
+//go:noescape
+func vectorAddBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorMulBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorAxpyBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorScaleBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorFillBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorAddBiasBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorSumRowsBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorDeviationsBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorMaxPoolFirstBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorMaxPoolNextBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorMaxPoolGradientBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorMaxPoolGradientAccumulateBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorSumWindowFirstBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorSumWindowNextBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorDropoutBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorDropoutAccumulateBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorActivationNoneBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorActivationNoneGradientBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorActivationNoneGradientAccumulateBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReduceNoneBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormNoneBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormNoneResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneAddResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneAccumulateBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneAccumulateResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneAccumulateAddResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneEvalBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneEvalResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneEvalAddResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneEvalAccumulateBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneEvalAccumulateResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientNoneEvalAccumulateAddResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorActivationReLUBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorActivationReLUGradientBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorActivationReLUGradientAccumulateBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReduceReLUBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReLUBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReLUResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUAddResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUAccumulateBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUAccumulateResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUAccumulateAddResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUEvalBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUEvalResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUEvalAddResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUEvalAccumulateBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUEvalAccumulateResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientReLUEvalAccumulateAddResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorActivationLeakyReLUBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorActivationLeakyReLUGradientBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorActivationLeakyReLUGradientAccumulateBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReduceLeakyReLUBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormLeakyReLUBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormLeakyReLUResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUAddResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUAccumulateBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUAccumulateResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUAccumulateAddResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUEvalBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUEvalResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUEvalAddResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUEvalAccumulateBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUEvalAccumulateResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorActivationELUBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorActivationELUGradientBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorActivationELUGradientAccumulateBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReduceELUBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormELUBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormELUResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUAddResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUAccumulateBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUAccumulateResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUAccumulateAddResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUEvalBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUEvalResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUEvalAddResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUEvalAccumulateBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUEvalAccumulateResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientELUEvalAccumulateAddResidualBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorRoundNEON(args *vectorArgs)
+
+//go:noescape
+func vectorWidenNEON(args *vectorArgs)
+
+//go:noescape
+func vectorAddRoundedNEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormNoneRoundedNEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormNoneResidualRoundedNEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReLURoundedNEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReLUResidualRoundedNEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormLeakyReLURoundedNEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormLeakyReLUResidualRoundedNEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormELURoundedNEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormELUResidualRoundedNEON(args *vectorArgs)
+
 func init() {
 	vecAdd.levels[NEON] = vectorAddNEON
 	vecMul.levels[NEON] = vectorMulNEON
@@ -471,4 +768,103 @@ func init() {
 	vecBatchNormGradientELUEvalAccumulate.levels[NEON] = vectorBatchNormGradientELUEvalAccumulateNEON
 	vecBatchNormGradientELUEvalAccumulateResidual.levels[NEON] = vectorBatchNormGradientELUEvalAccumulateResidualNEON
 	vecBatchNormGradientELUEvalAccumulateAddResidual.levels[NEON] = vectorBatchNormGradientELUEvalAccumulateAddResidualNEON
+	vecAddBF16.levels[NEON] = vectorAddBF16NEON
+	vecMulBF16.levels[NEON] = vectorMulBF16NEON
+	vecAxpyBF16.levels[NEON] = vectorAxpyBF16NEON
+	vecScaleBF16.levels[NEON] = vectorScaleBF16NEON
+	vecFillBF16.levels[NEON] = vectorFillBF16NEON
+	vecAddBiasBF16.levels[NEON] = vectorAddBiasBF16NEON
+	vecSumRowsBF16.levels[NEON] = vectorSumRowsBF16NEON
+	vecDeviationsBF16.levels[NEON] = vectorDeviationsBF16NEON
+	vecMaxPoolFirstBF16.levels[NEON] = vectorMaxPoolFirstBF16NEON
+	vecMaxPoolNextBF16.levels[NEON] = vectorMaxPoolNextBF16NEON
+	vecMaxPoolGradientBF16.levels[NEON] = vectorMaxPoolGradientBF16NEON
+	vecMaxPoolGradientAccumulateBF16.levels[NEON] = vectorMaxPoolGradientAccumulateBF16NEON
+	vecSumWindowFirstBF16.levels[NEON] = vectorSumWindowFirstBF16NEON
+	vecSumWindowNextBF16.levels[NEON] = vectorSumWindowNextBF16NEON
+	vecDropoutBF16.levels[NEON] = vectorDropoutBF16NEON
+	vecDropoutAccumulateBF16.levels[NEON] = vectorDropoutAccumulateBF16NEON
+	vecActivationNoneBF16.levels[NEON] = vectorActivationNoneBF16NEON
+	vecActivationNoneGradientBF16.levels[NEON] = vectorActivationNoneGradientBF16NEON
+	vecActivationNoneGradientAccumulateBF16.levels[NEON] = vectorActivationNoneGradientAccumulateBF16NEON
+	vecBatchNormReduceNoneBF16.levels[NEON] = vectorBatchNormReduceNoneBF16NEON
+	vecBatchNormNoneBF16.levels[NEON] = vectorBatchNormNoneBF16NEON
+	vecBatchNormNoneResidualBF16.levels[NEON] = vectorBatchNormNoneResidualBF16NEON
+	vecBatchNormGradientNoneBF16.levels[NEON] = vectorBatchNormGradientNoneBF16NEON
+	vecBatchNormGradientNoneResidualBF16.levels[NEON] = vectorBatchNormGradientNoneResidualBF16NEON
+	vecBatchNormGradientNoneAddResidualBF16.levels[NEON] = vectorBatchNormGradientNoneAddResidualBF16NEON
+	vecBatchNormGradientNoneAccumulateBF16.levels[NEON] = vectorBatchNormGradientNoneAccumulateBF16NEON
+	vecBatchNormGradientNoneAccumulateResidualBF16.levels[NEON] = vectorBatchNormGradientNoneAccumulateResidualBF16NEON
+	vecBatchNormGradientNoneAccumulateAddResidualBF16.levels[NEON] = vectorBatchNormGradientNoneAccumulateAddResidualBF16NEON
+	vecBatchNormGradientNoneEvalBF16.levels[NEON] = vectorBatchNormGradientNoneEvalBF16NEON
+	vecBatchNormGradientNoneEvalResidualBF16.levels[NEON] = vectorBatchNormGradientNoneEvalResidualBF16NEON
+	vecBatchNormGradientNoneEvalAddResidualBF16.levels[NEON] = vectorBatchNormGradientNoneEvalAddResidualBF16NEON
+	vecBatchNormGradientNoneEvalAccumulateBF16.levels[NEON] = vectorBatchNormGradientNoneEvalAccumulateBF16NEON
+	vecBatchNormGradientNoneEvalAccumulateResidualBF16.levels[NEON] = vectorBatchNormGradientNoneEvalAccumulateResidualBF16NEON
+	vecBatchNormGradientNoneEvalAccumulateAddResidualBF16.levels[NEON] = vectorBatchNormGradientNoneEvalAccumulateAddResidualBF16NEON
+	vecActivationReLUBF16.levels[NEON] = vectorActivationReLUBF16NEON
+	vecActivationReLUGradientBF16.levels[NEON] = vectorActivationReLUGradientBF16NEON
+	vecActivationReLUGradientAccumulateBF16.levels[NEON] = vectorActivationReLUGradientAccumulateBF16NEON
+	vecBatchNormReduceReLUBF16.levels[NEON] = vectorBatchNormReduceReLUBF16NEON
+	vecBatchNormReLUBF16.levels[NEON] = vectorBatchNormReLUBF16NEON
+	vecBatchNormReLUResidualBF16.levels[NEON] = vectorBatchNormReLUResidualBF16NEON
+	vecBatchNormGradientReLUBF16.levels[NEON] = vectorBatchNormGradientReLUBF16NEON
+	vecBatchNormGradientReLUResidualBF16.levels[NEON] = vectorBatchNormGradientReLUResidualBF16NEON
+	vecBatchNormGradientReLUAddResidualBF16.levels[NEON] = vectorBatchNormGradientReLUAddResidualBF16NEON
+	vecBatchNormGradientReLUAccumulateBF16.levels[NEON] = vectorBatchNormGradientReLUAccumulateBF16NEON
+	vecBatchNormGradientReLUAccumulateResidualBF16.levels[NEON] = vectorBatchNormGradientReLUAccumulateResidualBF16NEON
+	vecBatchNormGradientReLUAccumulateAddResidualBF16.levels[NEON] = vectorBatchNormGradientReLUAccumulateAddResidualBF16NEON
+	vecBatchNormGradientReLUEvalBF16.levels[NEON] = vectorBatchNormGradientReLUEvalBF16NEON
+	vecBatchNormGradientReLUEvalResidualBF16.levels[NEON] = vectorBatchNormGradientReLUEvalResidualBF16NEON
+	vecBatchNormGradientReLUEvalAddResidualBF16.levels[NEON] = vectorBatchNormGradientReLUEvalAddResidualBF16NEON
+	vecBatchNormGradientReLUEvalAccumulateBF16.levels[NEON] = vectorBatchNormGradientReLUEvalAccumulateBF16NEON
+	vecBatchNormGradientReLUEvalAccumulateResidualBF16.levels[NEON] = vectorBatchNormGradientReLUEvalAccumulateResidualBF16NEON
+	vecBatchNormGradientReLUEvalAccumulateAddResidualBF16.levels[NEON] = vectorBatchNormGradientReLUEvalAccumulateAddResidualBF16NEON
+	vecActivationLeakyReLUBF16.levels[NEON] = vectorActivationLeakyReLUBF16NEON
+	vecActivationLeakyReLUGradientBF16.levels[NEON] = vectorActivationLeakyReLUGradientBF16NEON
+	vecActivationLeakyReLUGradientAccumulateBF16.levels[NEON] = vectorActivationLeakyReLUGradientAccumulateBF16NEON
+	vecBatchNormReduceLeakyReLUBF16.levels[NEON] = vectorBatchNormReduceLeakyReLUBF16NEON
+	vecBatchNormLeakyReLUBF16.levels[NEON] = vectorBatchNormLeakyReLUBF16NEON
+	vecBatchNormLeakyReLUResidualBF16.levels[NEON] = vectorBatchNormLeakyReLUResidualBF16NEON
+	vecBatchNormGradientLeakyReLUBF16.levels[NEON] = vectorBatchNormGradientLeakyReLUBF16NEON
+	vecBatchNormGradientLeakyReLUResidualBF16.levels[NEON] = vectorBatchNormGradientLeakyReLUResidualBF16NEON
+	vecBatchNormGradientLeakyReLUAddResidualBF16.levels[NEON] = vectorBatchNormGradientLeakyReLUAddResidualBF16NEON
+	vecBatchNormGradientLeakyReLUAccumulateBF16.levels[NEON] = vectorBatchNormGradientLeakyReLUAccumulateBF16NEON
+	vecBatchNormGradientLeakyReLUAccumulateResidualBF16.levels[NEON] = vectorBatchNormGradientLeakyReLUAccumulateResidualBF16NEON
+	vecBatchNormGradientLeakyReLUAccumulateAddResidualBF16.levels[NEON] = vectorBatchNormGradientLeakyReLUAccumulateAddResidualBF16NEON
+	vecBatchNormGradientLeakyReLUEvalBF16.levels[NEON] = vectorBatchNormGradientLeakyReLUEvalBF16NEON
+	vecBatchNormGradientLeakyReLUEvalResidualBF16.levels[NEON] = vectorBatchNormGradientLeakyReLUEvalResidualBF16NEON
+	vecBatchNormGradientLeakyReLUEvalAddResidualBF16.levels[NEON] = vectorBatchNormGradientLeakyReLUEvalAddResidualBF16NEON
+	vecBatchNormGradientLeakyReLUEvalAccumulateBF16.levels[NEON] = vectorBatchNormGradientLeakyReLUEvalAccumulateBF16NEON
+	vecBatchNormGradientLeakyReLUEvalAccumulateResidualBF16.levels[NEON] = vectorBatchNormGradientLeakyReLUEvalAccumulateResidualBF16NEON
+	vecBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16.levels[NEON] = vectorBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16NEON
+	vecActivationELUBF16.levels[NEON] = vectorActivationELUBF16NEON
+	vecActivationELUGradientBF16.levels[NEON] = vectorActivationELUGradientBF16NEON
+	vecActivationELUGradientAccumulateBF16.levels[NEON] = vectorActivationELUGradientAccumulateBF16NEON
+	vecBatchNormReduceELUBF16.levels[NEON] = vectorBatchNormReduceELUBF16NEON
+	vecBatchNormELUBF16.levels[NEON] = vectorBatchNormELUBF16NEON
+	vecBatchNormELUResidualBF16.levels[NEON] = vectorBatchNormELUResidualBF16NEON
+	vecBatchNormGradientELUBF16.levels[NEON] = vectorBatchNormGradientELUBF16NEON
+	vecBatchNormGradientELUResidualBF16.levels[NEON] = vectorBatchNormGradientELUResidualBF16NEON
+	vecBatchNormGradientELUAddResidualBF16.levels[NEON] = vectorBatchNormGradientELUAddResidualBF16NEON
+	vecBatchNormGradientELUAccumulateBF16.levels[NEON] = vectorBatchNormGradientELUAccumulateBF16NEON
+	vecBatchNormGradientELUAccumulateResidualBF16.levels[NEON] = vectorBatchNormGradientELUAccumulateResidualBF16NEON
+	vecBatchNormGradientELUAccumulateAddResidualBF16.levels[NEON] = vectorBatchNormGradientELUAccumulateAddResidualBF16NEON
+	vecBatchNormGradientELUEvalBF16.levels[NEON] = vectorBatchNormGradientELUEvalBF16NEON
+	vecBatchNormGradientELUEvalResidualBF16.levels[NEON] = vectorBatchNormGradientELUEvalResidualBF16NEON
+	vecBatchNormGradientELUEvalAddResidualBF16.levels[NEON] = vectorBatchNormGradientELUEvalAddResidualBF16NEON
+	vecBatchNormGradientELUEvalAccumulateBF16.levels[NEON] = vectorBatchNormGradientELUEvalAccumulateBF16NEON
+	vecBatchNormGradientELUEvalAccumulateResidualBF16.levels[NEON] = vectorBatchNormGradientELUEvalAccumulateResidualBF16NEON
+	vecBatchNormGradientELUEvalAccumulateAddResidualBF16.levels[NEON] = vectorBatchNormGradientELUEvalAccumulateAddResidualBF16NEON
+	vecRound.levels[NEON] = vectorRoundNEON
+	vecWiden.levels[NEON] = vectorWidenNEON
+	vecAddRounded.levels[NEON] = vectorAddRoundedNEON
+	vecBatchNormNoneRounded.levels[NEON] = vectorBatchNormNoneRoundedNEON
+	vecBatchNormNoneResidualRounded.levels[NEON] = vectorBatchNormNoneResidualRoundedNEON
+	vecBatchNormReLURounded.levels[NEON] = vectorBatchNormReLURoundedNEON
+	vecBatchNormReLUResidualRounded.levels[NEON] = vectorBatchNormReLUResidualRoundedNEON
+	vecBatchNormLeakyReLURounded.levels[NEON] = vectorBatchNormLeakyReLURoundedNEON
+	vecBatchNormLeakyReLUResidualRounded.levels[NEON] = vectorBatchNormLeakyReLUResidualRoundedNEON
+	vecBatchNormELURounded.levels[NEON] = vectorBatchNormELURoundedNEON
+	vecBatchNormELUResidualRounded.levels[NEON] = vectorBatchNormELUResidualRoundedNEON
 }

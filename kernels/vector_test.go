@@ -196,7 +196,7 @@ func TestWrongLengths(t *testing.T) {
 		{func() { ActivationForward(f(3), f(4), ActReLU) }, "kernels: ActivationForward: x has 4 elements, want 3"},
 		{func() { ActivationForward(f(3), f(3), 7) }, "kernels: ActivationForward: activation 7, want 0 to 3"},
 		{func() { BatchNormStats(f(3), f(2), f(6), 2, 3) }, "kernels: BatchNormStats: variance has 2 elements, want 3"},
-		{func() { BatchNormStats(f(3), f(3), nil, 0, 3) }, "kernels: BatchNormStats: no rows, want at least 1"},
+		{func() { BatchNormStats(f(3), f(3), f(0), 0, 3) }, "kernels: BatchNormStats: no rows, want at least 1"},
 		{func() { BatchNormForward(f(6), f(6), f(3), f(3), f(5), ActNone, 2, 3) }, "kernels: BatchNormForward: residual has 5 elements, want 6"},
 		{func() {
 			BatchNormBackward(f(6), nil, f(6), f(6), nil, f(3), f(3), f(3), f(3), f(3), ActNone, 2, 3, true, false, false)

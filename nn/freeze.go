@@ -29,8 +29,12 @@ type Predictor struct {
 //
 // The operations must treat the samples of a batch independently; one that
 // cannot be frozen is named in the error.
-func Freeze(network Network) (*Predictor, error) {
-	g, err := traceForward(network)
+func Freeze(network Network) (*Predictor, error) { return FreezeAs(network, tensor.Float32) }
+
+// FreezeAs is Freeze for activations of type dt, Float32 or BFloat16. What Predict
+// takes and returns is float32 in either case.
+func FreezeAs(network Network, dt tensor.DType) (*Predictor, error) {
+	g, err := traceForward(network, dt)
 	if err != nil {
 		return nil, fmt.Errorf("freeze: %w", err)
 	}

@@ -9,22 +9,25 @@ import (
 )
 
 // lowering turns an operation into a kernel, or says why it cannot be done.
-var lowering = map[autograd.Op]func(g *graph, o *operation) (kernel, error){
+type lowering func(g *graph, o *operation) (kernel, error)
+
+var lowerings = map[autograd.Op]lowering{
 	autograd.OpConv2d:       lowerConv2d,
 	autograd.OpLinear:       lowerLinear,
-	autograd.OpBatchNorm2d:  lowerAffine,
-	autograd.OpMaxPool2d:    lowerMaxPool2d,
-	autograd.OpAvgPool2d:    lowerAvgPool2d,
-	autograd.OpPadChannels:  lowerPadChannels,
-	autograd.OpAdd:          lowerAdd,
-	autograd.OpMul:          lowerMul,
-	autograd.OpScale:        lowerScale,
-	autograd.OpActivate:     lowerActivate,
+	autograd.OpBatchNorm2d:  byType(lowerAffine[float32], lowerAffine[uint16]),
+	autograd.OpMaxPool2d:    byType(lowerMaxPool2d[float32], lowerMaxPool2d[uint16]),
+	autograd.OpAvgPool2d:    byType(lowerAvgPool2d[float32], lowerAvgPool2d[uint16]),
+	autograd.OpPadChannels:  byType(lowerPadChannels[float32], lowerPadChannels[uint16]),
+	autograd.OpAdd:          byType(lowerAdd[float32], lowerAdd[uint16]),
+	autograd.OpMul:          byType(lowerMul[float32], lowerMul[uint16]),
+	autograd.OpScale:        byType(lowerScale[float32], lowerScale[uint16]),
+	autograd.OpActivate:     byType(lowerActivate[float32], lowerActivate[uint16]),
 	autograd.OpReshape:      lowerToContiguous,
 	autograd.OpToContiguous: lowerToContiguous,
 	autograd.OpToImage:      lowerToImage,
 	autograd.OpSoftmax:      lowerSoftmax,
 	autograd.OpLogSoftmax:   lowerLogSoftmax,
+	autograd.OpCast:         lowerCast,
 }
 
 // inPlace are the operations whose result may lie over their first input.
@@ -38,7 +41,7 @@ var dataInputs = map[autograd.Op]int{autograd.OpAdd: 2, autograd.OpMul: 2}
 
 func (g *graph) lower(o *operation) (loweredOp, error) {
 	l := loweredOp{write: o.output, inPlace: inPlace[o.op]}
-	lowered, ok := lowering[o.op]
+	lowered, ok := lowerings[o.op]
 	if !ok {
 		return l, fmt.Errorf("%v cannot be frozen", o.op)
 	}
@@ -78,20 +81,38 @@ func (g *graph) image(id int) (c, h, w int) {
 
 func copyKernel(_ *frame, n int, y []float32, x [][]float32) { copy(y, x[0][:len(y)]) }
 
+// byType returns the lowering for the type of an operation's result.
+func byType(f32, bf16 lowering) lowering {
+	return func(g *graph, o *operation) (kernel, error) {
+		if g.values[o.output].half {
+			return bf16(g, o)
+		}
+		return f32(g, o)
+	}
+}
+
 func lowerConv2d(g *graph, o *operation) (kernel, error) {
 	weight, s := g.values[o.inputs[1]].constant, g.conv2dShape(o)
 	weights := &frozenWeights{weight: weight.Float32s()}
-	act := o.act
+	act, half := o.act, g.values[o.output].half
 	bias, size, out := g.floats(o.inputs[2]), g.values[o.inputs[0]].size, g.values[o.output].size
 	return func(_ *frame, n int, y []float32, x [][]float32) {
 		s := s
 		s.N = n
-		var residual []float32
-		if len(x) > 1 {
-			residual = x[1][:n*out]
+		if half {
+			kernels.Conv2dForwardFusedBF16(of[uint16](y, n*out), of[uint16](x[0], n*size), weights.bf16(s), bias, residual[uint16](x, n*out), act, s)
+		} else {
+			kernels.Conv2dForwardFused(y[:n*out], x[0][:n*size], weights.f32(s), bias, residual[float32](x, n*out), act, s)
 		}
-		kernels.Conv2dForwardFused(y[:n*out], x[0][:n*size], weights.packed(s), bias, residual, act, s)
 	}, nil
+}
+
+// residual returns the second of x, if there is one.
+func residual[E kernels.Element](x [][]float32, n int) []E {
+	if len(x) < 2 {
+		return nil
+	}
+	return of[E](x[1], n)
 }
 
 // frozenWeights packs the weights of a convolution when an algorithm first wants
@@ -99,16 +120,25 @@ func lowerConv2d(g *graph, o *operation) (kernel, error) {
 type frozenWeights struct {
 	weight []float32
 	once   [kernels.NumConvAlgorithms]sync.Once
-	forms  [kernels.NumConvAlgorithms][]float32
+	forms  [kernels.NumConvAlgorithms]struct {
+		f32  []float32
+		bf16 kernels.BF16Weights
+	}
 }
 
-func (w *frozenWeights) packed(s kernels.Conv2dShape) []float32 {
+func (w *frozenWeights) f32(s kernels.Conv2dShape) []float32 {
 	a := s.Algorithm(kernels.ConvForward)
 	w.once[a].Do(func() {
-		w.forms[a] = make([]float32, kernels.PackedConv2dLen(s, kernels.ConvForward))
-		kernels.PackConv2d(w.forms[a], w.weight, s, kernels.ConvForward)
+		w.forms[a].f32 = make([]float32, kernels.PackedConv2dLen(s, kernels.ConvForward))
+		kernels.PackConv2d(w.forms[a].f32, w.weight, s, kernels.ConvForward)
 	})
-	return w.forms[a]
+	return w.forms[a].f32
+}
+
+func (w *frozenWeights) bf16(s kernels.Conv2dShape) kernels.BF16Weights {
+	a := s.Algorithm(kernels.ConvForward)
+	w.once[a].Do(func() { w.forms[a].bf16 = kernels.PackConv2dBF16(w.weight, s, kernels.ConvForward) })
+	return w.forms[a].bf16
 }
 
 func lowerLinear(g *graph, o *operation) (kernel, error) {
@@ -122,15 +152,11 @@ func lowerLinear(g *graph, o *operation) (kernel, error) {
 	}, nil
 }
 
-func lowerAffine(g *graph, o *operation) (kernel, error) {
+func lowerAffine[E kernels.Element](g *graph, o *operation) (kernel, error) {
 	c, h, w := g.image(o.output)
 	a, size := *o.affine, c*h*w
 	return func(_ *frame, n int, y []float32, x [][]float32) {
-		var residual []float32
-		if len(x) > 1 {
-			residual = x[1][:n*size]
-		}
-		kernels.BatchNormForward(y[:n*size], x[0][:n*size], a.scale, a.shift, residual, a.act, n*h*w, c)
+		kernels.BatchNormForward(of[E](y, n*size), of[E](x[0], n*size), a.scale, a.shift, residual[E](x, n*size), a.act, n*h*w, c)
 	}, nil
 }
 
@@ -140,74 +166,101 @@ func (g *graph) pool2dShape(o *operation) kernels.Pool2dShape {
 	return kernels.Pool2dShape{C: c, H: h, W: w, Kernel: attrs.Kernel, Stride: attrs.Stride}
 }
 
-func lowerMaxPool2d(g *graph, o *operation) (kernel, error) {
+func lowerMaxPool2d[E kernels.Element](g *graph, o *operation) (kernel, error) {
 	s, size, out := g.pool2dShape(o), g.values[o.inputs[0]].size, g.values[o.output].size
 	return func(f *frame, n int, y []float32, x [][]float32) {
 		s := s
 		s.N = n
-		kernels.MaxPool2dForward(y[:n*out], f.indices[:n*out], x[0][:n*size], s)
+		kernels.MaxPool2dForward(of[E](y, n*out), f.indices[:n*out], of[E](x[0], n*size), s)
 	}, nil
 }
 
-func lowerAvgPool2d(g *graph, o *operation) (kernel, error) {
+func lowerAvgPool2d[E kernels.Element](g *graph, o *operation) (kernel, error) {
 	s, size, out := g.pool2dShape(o), g.values[o.inputs[0]].size, g.values[o.output].size
 	return func(_ *frame, n int, y []float32, x [][]float32) {
 		s := s
 		s.N = n
-		kernels.AvgPool2dForward(y[:n*out], x[0][:n*size], s)
+		kernels.AvgPool2dForward(of[E](y, n*out), of[E](x[0], n*size), s)
 	}, nil
 }
 
-func lowerPadChannels(g *graph, o *operation) (kernel, error) {
+func lowerPadChannels[E kernels.Element](g *graph, o *operation) (kernel, error) {
 	c, h, w := g.image(o.inputs[0])
 	padded := g.values[o.output].shape[0]
 	return func(_ *frame, n int, y []float32, x [][]float32) {
-		kernels.PadChannels(y[:n*h*w*padded], x[0][:n*h*w*c], n*h*w, c, padded)
+		kernels.PadChannels(of[E](y, n*h*w*padded), of[E](x[0], n*h*w*c), n*h*w, c, padded)
 	}, nil
 }
 
-// lowerElementwise serves kernels on whole slices.
-func lowerElementwise(f func(y []float32, x [][]float32)) func(g *graph, o *operation) (kernel, error) {
-	return func(g *graph, o *operation) (kernel, error) {
-		size := g.values[o.output].size
-		return func(_ *frame, n int, y []float32, x [][]float32) {
-			for i := range x {
-				x[i] = x[i][:n*size]
-			}
-			f(y[:n*size], x)
-		}, nil
-	}
+// elementwise serves kernels on whole slices.
+func elementwise[E kernels.Element](g *graph, o *operation, f func(y []E, x [2][]E)) (kernel, error) {
+	size := g.values[o.output].size
+	return func(_ *frame, n int, y []float32, x [][]float32) {
+		var operands [2][]E
+		for i := range x {
+			operands[i] = of[E](x[i], n*size)
+		}
+		f(of[E](y, n*size), operands)
+	}, nil
 }
 
-var (
-	lowerAdd = lowerElementwise(func(y []float32, x [][]float32) { kernels.Add(y, x[0], x[1]) })
-	lowerMul = lowerElementwise(func(y []float32, x [][]float32) { kernels.Mul(y, x[0], x[1]) })
-)
+func lowerAdd[E kernels.Element](g *graph, o *operation) (kernel, error) {
+	return elementwise(g, o, func(y []E, x [2][]E) { kernels.Add(y, x[0], x[1]) })
+}
 
-func lowerScale(g *graph, o *operation) (kernel, error) {
+func lowerMul[E kernels.Element](g *graph, o *operation) (kernel, error) {
+	return elementwise(g, o, func(y []E, x [2][]E) { kernels.Mul(y, x[0], x[1]) })
+}
+
+func lowerScale[E kernels.Element](g *graph, o *operation) (kernel, error) {
 	s := o.attrs.(float32)
-	return lowerElementwise(func(y []float32, x [][]float32) { kernels.Scale(y, x[0], s) })(g, o)
+	return elementwise(g, o, func(y []E, x [2][]E) { kernels.Scale(y, x[0], s) })
 }
 
-func lowerActivate(g *graph, o *operation) (kernel, error) {
+func lowerActivate[E kernels.Element](g *graph, o *operation) (kernel, error) {
 	act := o.attrs.(kernels.Activation)
-	return lowerElementwise(func(y []float32, x [][]float32) { kernels.ActivationForward(y, x[0], act) })(g, o)
+	return elementwise(g, o, func(y []E, x [2][]E) { kernels.ActivationForward(y, x[0], act) })
+}
+
+// lowerCast copies where nothing is to be converted.
+func lowerCast(g *graph, o *operation) (kernel, error) {
+	from, to, size := g.values[o.inputs[0]].half, g.values[o.output].half, g.values[o.output].size
+	return func(_ *frame, n int, y []float32, x [][]float32) {
+		switch {
+		case from == to && to:
+			copy(of[uint16](y, n*size), of[uint16](x[0], n*size))
+		case from == to:
+			copy(y[:n*size], x[0])
+		case to:
+			kernels.Round(of[uint16](y, n*size), x[0][:n*size])
+		default:
+			kernels.Widen(y[:n*size], of[uint16](x[0], n*size))
+		}
+	}, nil
 }
 
 // lowerToContiguous is for images that do not lie row-major, such as what is
 // flattened before a linear layer.
 func lowerToContiguous(g *graph, o *operation) (kernel, error) {
 	c, h, w := g.image(o.inputs[0])
-	return func(_ *frame, n int, y []float32, x [][]float32) {
+	return g.wantFloat32(o, func(_ *frame, n int, y []float32, x [][]float32) {
 		kernels.HWNCToNCHW(y[:n*c*h*w], x[0][:n*c*h*w], n, c, h, w)
-	}, nil
+	})
 }
 
 func lowerToImage(g *graph, o *operation) (kernel, error) {
 	c, h, w := g.image(o.inputs[0])
-	return func(_ *frame, n int, y []float32, x [][]float32) {
+	return g.wantFloat32(o, func(_ *frame, n int, y []float32, x [][]float32) {
 		kernels.NCHWToHWNC(y[:n*c*h*w], x[0][:n*c*h*w], n, c, h, w)
-	}, nil
+	})
+}
+
+// wantFloat32 refuses bfloat16 where the layout changes.
+func (g *graph) wantFloat32(o *operation, k kernel) (kernel, error) {
+	if g.values[o.output].half {
+		return nil, fmt.Errorf("%v of bfloat16 cannot be frozen: Cast to float32 first", o.op)
+	}
+	return k, nil
 }
 
 func lowerSoftmax(g *graph, o *operation) (kernel, error) {

@@ -3,16 +3,18 @@ package nn
 import (
 	"slices"
 	"time"
+	"unsafe"
 
 	"github.com/deepuncertainty/ddu/autograd"
 	"github.com/deepuncertainty/ddu/autograd/trace"
+	"github.com/deepuncertainty/ddu/kernels"
 )
 
 // plan is a frozen network ready to run: steps in order, and the buffers that
 // they write to.
 type plan struct {
 	steps   []step
-	slots   []int // elements per sample of each buffer
+	slots   []int // words per sample of each buffer
 	largest int   // elements per sample of the largest pooled map
 }
 
@@ -24,8 +26,14 @@ type step struct {
 	write place
 }
 
-// kernel computes y from x for n samples. It holds what is constant.
+// kernel computes y from x for n samples. It holds what is constant. Its arguments
+// are memory, in words of four bytes; of gives the elements in it.
 type kernel func(f *frame, n int, y []float32, x [][]float32)
+
+// of returns the first n elements in memory.
+func of[E kernels.Element](memory []float32, n int) []E {
+	return unsafe.Slice((*E)(unsafe.Pointer(unsafe.SliceData(memory))), len(memory)*4/int(unsafe.Sizeof(*new(E))))[:n]
+}
 
 // place is where a value lies: in a buffer of the frame (0 and up), the input,
 // or a result that the caller gets.
@@ -126,12 +134,12 @@ func (p *plan) place(g *graph, ops []loweredOp, alias []int) {
 		for _, id := range o.reads {
 			s.reads = append(s.reads, places[id])
 		}
-		size := g.values[o.write].size
+		size := g.values[o.write].words()
 		at, isResult := fixed[o.write]
 		switch {
 		case isResult:
 			s.write = at
-		case o.inPlace && last[o.reads[0]] == i && s.reads[0] >= 0 && g.values[o.reads[0]].size == size:
+		case o.inPlace && last[o.reads[0]] == i && s.reads[0] >= 0 && g.values[o.reads[0]].words() == size && g.values[o.reads[0]].half == g.values[o.write].half:
 			s.write = s.reads[0]
 		default:
 			s.write = p.take(&free, size)
@@ -157,7 +165,7 @@ func dying(values []int, at []place, last []int, i int) []place {
 	return buffers
 }
 
-// take returns a free buffer of at least size elements per sample.
+// take returns a free buffer of at least size words per sample.
 func (p *plan) take(free *[]int, size int) place {
 	best := -1
 	for i, slot := range *free {

@@ -14,7 +14,7 @@ type spanOf func(n int) trace.Span
 
 // span describes an operation as the frozen network runs it.
 func (g *graph) span(o *operation) spanOf {
-	op, perSample, constant := o.op.String(), g.values[o.output].size, 0
+	op, perSample, constant := o.op.String(), g.values[o.output].words(), 0
 	for _, id := range o.inputs {
 		if id == none {
 			continue
@@ -22,7 +22,7 @@ func (g *graph) span(o *operation) spanOf {
 		if v := g.values[id]; v.constant != nil {
 			constant += v.constant.Len()
 		} else {
-			perSample += v.size
+			perSample += v.words()
 		}
 	}
 	describe := g.describeOperation(o)
@@ -42,13 +42,13 @@ const floatBytes = 4
 func (g *graph) describeOperation(o *operation) spanOf {
 	switch in := g.values[o.inputs[0]]; o.op {
 	case autograd.OpConv2d:
-		shape := g.conv2dShape(o)
+		shape, half := g.conv2dShape(o), in.half
 		return func(n int) trace.Span {
 			s := shape
 			s.N = n
 			return trace.Span{
 				Shape: fmt.Sprintf("%dx%s", n, trace.Conv2dName(s)),
-				Flops: trace.Conv2dFlops(s), Kernel: trace.Conv2dKernel(s, trace.Forward),
+				Flops: trace.Conv2dFlops(s), Kernel: trace.Conv2dKernel(s, trace.Forward, half), BF16: half && trace.MultipliesBF16(s, trace.Forward),
 			}
 		}
 	case autograd.OpLinear:

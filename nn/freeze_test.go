@@ -123,6 +123,38 @@ func TestPredictOfViews(t *testing.T) {
 	}
 }
 
+// In bfloat16 the frozen network rounds less often than the network: both are as far
+// from float32 as the roundings of a convolution's input, weights and result make it,
+// layer by layer.
+func TestFreezeAsBFloat16(t *testing.T) {
+	for _, c := range freezeCases {
+		t.Run(c.name, func(t *testing.T) {
+			net := c.build(t)
+			p, err := nn.FreezeAs(net, tensor.BFloat16)
+			if err != nil {
+				t.Fatal(err)
+			}
+			layers := 0
+			for _, parameter := range nn.Parameters(net) {
+				if parameter.Parameter.Value.Rank() > 1 {
+					layers++
+				}
+			}
+			tolerance := 0x1p-8 * math.Sqrt(float64(3*layers))
+			for _, n := range []int{3, 1, 4} {
+				x := images(net, n)
+				logits, features, err := p.Predict(x)
+				if err != nil {
+					t.Fatal(err)
+				}
+				wantLogits, wantFeatures := evaluate(t, net, x)
+				golden.Close(t, "logits", golden.Float64s(logits.Float32s()), wantLogits, tolerance)
+				golden.Close(t, "features", golden.Float64s(features.Float32s()), wantFeatures, tolerance)
+			}
+		})
+	}
+}
+
 // Many goroutines with batches of different sizes get the bits that one gets.
 func TestFreezeFromManyGoroutines(t *testing.T) {
 	const goroutines, rounds = 8, 3

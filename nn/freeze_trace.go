@@ -21,6 +21,7 @@ type value struct {
 	shape    []int // of one sample; of the whole if constant
 	size     int   // elements of one sample
 	permuted bool  // an image whose memory order is not the row-major one
+	half     bool  // bfloat16
 	constant *tensor.Tensor
 }
 
@@ -42,8 +43,17 @@ const none = -1
 // other batches would be missing.
 const traceBatch = 2
 
-// traceForward records one forward pass of network on zeros.
-func traceForward(network Network) (*graph, error) {
+// words is how many words of memory, of four bytes, one sample takes.
+func (v value) words() int {
+	if v.half {
+		return (v.size + 1) / 2
+	}
+	return v.size
+}
+
+// traceForward records one forward pass of network on zeros, with activations of
+// type dt.
+func traceForward(network Network, dt tensor.DType) (*graph, error) {
 	shape := append([]int{traceBatch}, network.InputShape()...)
 	zeros := tensor.New(tensor.Float32, shape...)
 	if len(shape) == 4 {
@@ -51,7 +61,7 @@ func traceForward(network Network) (*graph, error) {
 	}
 	x := autograd.Constant(zeros)
 	tape := autograd.NewTape()
-	logits, features, err := network.Forward(&autograd.Context{Tape: tape}, x)
+	logits, features, err := network.Forward(&autograd.Context{Tape: tape, DType: dt}, x)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +97,7 @@ func (t *tracer) add(v *autograd.Variable, what string) (int, error) {
 		return 0, fmt.Errorf("%s has shape %v for a batch of %d: it is not computed per sample", what, shape, traceBatch)
 	}
 	t.known[v] = len(t.values)
-	t.values = append(t.values, value{shape: shape[1:], size: v.Value.Len() / traceBatch, permuted: !v.Value.Contiguous()})
+	t.values = append(t.values, value{shape: shape[1:], size: v.Value.Len() / traceBatch, permuted: !v.Value.Contiguous(), half: v.Value.DType() == tensor.BFloat16})
 	return t.known[v], nil
 }
 

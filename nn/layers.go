@@ -8,6 +8,7 @@ import (
 
 	"github.com/deepuncertainty/ddu/autograd"
 	"github.com/deepuncertainty/ddu/kernels"
+	"github.com/deepuncertainty/ddu/tensor"
 )
 
 // Activation applies one function to every element.
@@ -79,7 +80,8 @@ func stride(stride, kernel int) int {
 	return stride
 }
 
-// Flatten turns [N, C, H, W] into [N, C·H·W] in that order.
+// Flatten turns [N, C, H, W] into [N, C·H·W] in that order, as float32: linear layers
+// and features are float32 whatever the activations before them are.
 type Flatten struct{}
 
 // Members implements Module.
@@ -87,7 +89,8 @@ func (Flatten) Members() []Member { return nil }
 
 // Forward implements Layer.
 func (Flatten) Forward(ctx *autograd.Context, x *autograd.Variable) *autograd.Variable {
-	return autograd.Flatten(ctx, x)
+	exact := autograd.Cast(ctx, x, tensor.Float32)
+	return Then(ctx, x, exact, autograd.Flatten(ctx, exact))
 }
 
 // Sequential applies layers one after the other; empty it is the identity. Its

@@ -45,7 +45,7 @@ func save(path string, network nn.Network) error {
 }
 
 func load(path string, network nn.Network) error {
-	file, err := checkpoint.ReadSafetensors(path)
+	file, err := checkpoint.Read(path) // safetensors, or what torch.save wrote
 	if err != nil {
 		return err
 	}

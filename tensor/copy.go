@@ -74,9 +74,29 @@ func (t *Tensor) CopyFrom(src *Tensor) {
 		kernels.NCHWToHWNC(t.Float32s(), src.Float32s(), t.shape[0], t.shape[1], t.shape[2], t.shape[3])
 	case t.dtype == Float32 && src.dtype == Float32 && t.Contiguous() && src.IsImage():
 		kernels.HWNCToNCHW(t.Float32s(), src.Float32s(), t.shape[0], t.shape[1], t.shape[2], t.shape[3])
+	case t.halfFloat() && src.halfFloat() && (t.IsImage() && src.Contiguous() || t.Contiguous() && src.IsImage()):
+		t.turnHalf(src)
 	default:
 		t.copyStrided(src)
 	}
+}
+
+func (t *Tensor) halfFloat() bool { return t.dtype == Float32 || t.dtype == BFloat16 }
+
+// turnHalf copies an image to a contiguous tensor or the other way, where one or both
+// are bfloat16, by way of float32.
+func (t *Tensor) turnHalf(src *Tensor) {
+	if src.dtype != Float32 {
+		src = src.To(Float32)
+	}
+	if t.dtype == Float32 {
+		t.CopyFrom(src)
+		return
+	}
+	turned := header(Float32, t.shape, t.strides)
+	turned.data = newStorage(Float32, turned.length)
+	turned.CopyFrom(src)
+	t.CopyFrom(turned)
 }
 
 func (t *Tensor) copyDense(src *Tensor) {
@@ -94,8 +114,15 @@ func (t *Tensor) copyDense(src *Tensor) {
 		}
 		return
 	}
-	for i := range t.length {
-		t.data.set(t.dtype, t.offset+i, src.data.at(src.dtype, src.offset+i))
+	switch {
+	case t.dtype == BFloat16 && src.dtype == Float32:
+		kernels.Round(t.BFloat16s(), src.Float32s())
+	case t.dtype == Float32 && src.dtype == BFloat16:
+		kernels.Widen(t.Float32s(), src.BFloat16s())
+	default:
+		for i := range t.length {
+			t.data.set(t.dtype, t.offset+i, src.data.at(src.dtype, src.offset+i))
+		}
 	}
 }
 

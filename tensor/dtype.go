@@ -2,7 +2,8 @@ package tensor
 
 import (
 	"fmt"
-	"math"
+
+	"github.com/deepuncertainty/ddu/kernels"
 )
 
 // DType is the type of a tensor's elements.
@@ -49,16 +50,10 @@ func (d DType) check() {
 
 // BFloat16FromFloat32 rounds to the nearest bfloat16, ties to even. A NaN stays
 // a (quiet) NaN.
-func BFloat16FromFloat32(x float32) uint16 {
-	b := math.Float32bits(x)
-	if x != x {
-		return uint16(b>>16) | 0x40
-	}
-	return uint16((b + 0x7fff + b>>16&1) >> 16)
-}
+func BFloat16FromFloat32(x float32) uint16 { return kernels.BFloat16FromFloat32(x) }
 
 // Float32FromBFloat16 is exact.
-func Float32FromBFloat16(b uint16) float32 { return math.Float32frombits(uint32(b) << 16) }
+func Float32FromBFloat16(b uint16) float32 { return kernels.Float32FromBFloat16(b) }
 
 // storage is the memory that a tensor and its views share: one of the slices,
 // chosen by the DType, is in use.

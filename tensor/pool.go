@@ -40,6 +40,14 @@ func (p *Pool) GetImage(dt DType, n, c, h, w int) *Tensor { return p.take(imageH
 // GetLike is Get with the type, shape and layout of t.
 func (p *Pool) GetLike(t *Tensor) *Tensor { return like(p, t) }
 
+// GetLikeAs is GetLike with elements of another type.
+func (p *Pool) GetLikeAs(t *Tensor, dt DType) *Tensor {
+	if t.IsImage() && !t.Contiguous() {
+		return p.GetImage(dt, t.shape[0], t.shape[1], t.shape[2], t.shape[3])
+	}
+	return p.Get(dt, t.shape...)
+}
+
 func (p *Pool) take(t *Tensor) *Tensor {
 	if p == nil {
 		t.data = newStorage(t.dtype, t.length)

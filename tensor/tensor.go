@@ -215,6 +215,10 @@ func (t *Tensor) Fill(v float64) {
 		kernels.Fill(t.Float32s(), float32(v))
 		return
 	}
+	if t.Dense() && t.dtype == BFloat16 {
+		kernels.Fill(t.BFloat16s(), float32(v))
+		return
+	}
 	if t.Dense() {
 		for i := t.offset; i < t.offset+t.length; i++ {
 			t.data.set(t.dtype, i, v)
@@ -258,12 +262,7 @@ func imageHeader(dt DType, n, c, h, w int) *Tensor {
 }
 
 // like allocates from p, which may be nil: then the elements are zero.
-func like(p *Pool, t *Tensor) *Tensor {
-	if t.IsImage() && !t.Contiguous() {
-		return p.GetImage(t.dtype, t.shape[0], t.shape[1], t.shape[2], t.shape[3])
-	}
-	return p.Get(t.dtype, t.shape...)
-}
+func like(p *Pool, t *Tensor) *Tensor { return p.GetLikeAs(t, t.dtype) }
 
 // count returns the number of elements of shape, refusing sizes that are
 // negative or overflow.

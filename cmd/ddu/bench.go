@@ -18,7 +18,7 @@ type benchCommands struct {
 type benchNetworkCommand struct {
 	Network string `arg:"" help:"lenet, resnet18, resnet50, resnet101, resnet110, resnet152, vgg11, vgg13, vgg16, vgg19 or wide_resnet (28-10)."`
 	Mode    string `arg:"" enum:"train,infer" help:"train (forward, backward, SGD step) or infer (forward in eval mode)."`
-	DType   string `arg:"" name:"dtype" enum:"fp32" help:"fp32."`
+	DType   string `arg:"" name:"dtype" enum:"fp32,bf16" help:"Element type of activations: fp32 or bf16."`
 
 	Batch   int     `default:"128" help:"Images per step."`
 	Seconds float64 `default:"15" help:"How long to measure; at least three steps are."`
@@ -59,7 +59,7 @@ func (c *benchNetworkCommand) Run(ctx context.Context, term terminal) error {
 
 func (c *benchNetworkCommand) options(term terminal) (bench.NetworkOptions, error) {
 	o := bench.NetworkOptions{
-		Network: c.Network, Mode: c.Mode, Batch: c.Batch, Seconds: c.Seconds,
+		Network: c.Network, Mode: c.Mode, DType: c.DType, Batch: c.Batch, Seconds: c.Seconds,
 		MNIST: c.MNIST, SN: !c.NoSN, Mod: !c.NoMod,
 	}
 	wanted, err := traceWanted()

@@ -17,6 +17,7 @@ import (
 type benchNetworksCommand struct {
 	Networks []string `arg:"" optional:"" help:"Networks to measure (default: resnet18, resnet50, vgg16, wide_resnet and lenet)."`
 
+	DType   string  `name:"dtype" default:"fp32" enum:"fp32,bf16" help:"Element type of activations: fp32 or bf16."`
 	Mode    string  `default:"both" enum:"train,infer,both" help:"train, infer or both."`
 	Batch   int     `default:"0" placeholder:"N" help:"Images per step (default: 128 for resnet18 and lenet, 32 for wide_resnet, else 64)."`
 	Seconds float64 `default:"5" help:"How long to measure each; at least three steps are."`
@@ -103,7 +104,7 @@ func (c *benchNetworksCommand) arguments(network, mode string) []string {
 		batch = bench.NetworkBatch(network)
 	}
 	args := []string{
-		"bench", "network", network, mode, "fp32", "--json",
+		"bench", "network", network, mode, c.DType, "--json",
 		"--batch=" + strconv.Itoa(batch), "--seconds=" + strconv.FormatFloat(c.Seconds, 'g', -1, 64),
 	}
 	for flag, set := range map[string]bool{"--no-sn": c.NoSN, "--no-mod": c.NoMod} {

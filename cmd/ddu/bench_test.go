@@ -22,7 +22,7 @@ func TestBenchLayers(t *testing.T) {
 	out, stderr := p.must(t, quickLayers("--record", "recorded.json")...)
 	row := `  +\d+  +\d+\.\d{3}  +\d+\.\d  +\d+\.\d  `
 	for _, want := range []string{
-		`^convolutions of lenet, input 1x28x28, batch 2, \w+, 1 thread, FMA peak \d+\.\d GFLOP/s `,
+		`^convolutions of lenet fp32, input 1x28x28, batch 2, \w+, 1 thread, FMA peak \d+\.\d GFLOP/s `,
 		`\n1x28x28-6-k5s1p0   forward         ` + row + `\w+ direct\n`,
 		`\n6x12x12-16-k5s1p0  backward data   ` + row + `\w+ direct\n`,
 		`\n6x12x12-16-k5s1p0  backward weights` + row + `\w+ direct\n`,

@@ -26,7 +26,7 @@ func TestVersion(t *testing.T) {
 func TestHelp(t *testing.T) {
 	p := newPlace(t, 0)
 	out, _ := p.must(t)
-	for _, command := range []string{"run", "bench", "info", "version"} {
+	for _, command := range []string{"run", "convert", "data", "bench", "info", "version"} {
 		if !strings.Contains(out, "\n  "+command) {
 			t.Errorf("help lacks %s:\n%s", command, out)
 		}

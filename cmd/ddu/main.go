@@ -20,6 +20,8 @@ import (
 // commands is the command line; each field is one subcommand.
 type commands struct {
 	Run     runCommand     `cmd:"" help:"Train a network, fit its feature density and evaluate it, as a TOML file or preset says."`
+	Convert convertCommand `cmd:"" help:"Write the weights of a network in another format: PyTorch or safetensors."`
+	Data    dataCommands   `cmd:"" help:"List, verify and download data sets."`
 	Bench   benchCommands  `cmd:"" help:"Measure the speed of networks and their layers on this machine."`
 	Info    infoCommand    `cmd:"" help:"Show the CPU, its instruction sets and caches, and its measured FMA peak."`
 	Version versionCommand `cmd:"" help:"Print the version."`
@@ -87,7 +89,7 @@ func fail(term terminal, err error, code int) int {
 // engineFlags choose how kernels run; they are the same for every command.
 type engineFlags struct {
 	Threads *int   `help:"Threads to use (default: all cores)." placeholder:"N"`
-	ISA     string `name:"isa" help:"Use at most this instruction-set level: portable, neon, avx2, avx512 (default: the best this CPU has)." placeholder:"LEVEL"`
+	ISA     string `name:"isa" help:"Use at most this instruction-set level: portable, neon, avx2, avx512, amx (default: the best this CPU has)." placeholder:"LEVEL"`
 	Conv    string `name:"conv" help:"How 3x3 convolutions are computed: auto (default), direct or winograd." placeholder:"ALGORITHM"`
 }
 

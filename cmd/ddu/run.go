@@ -23,6 +23,8 @@ type runCommand struct {
 	Seed   *uint64  `placeholder:"N" help:"Seed (the key seed)."`
 	Quiet  bool     `short:"q" help:"No progress, only the table."`
 	JSON   bool     `name:"json" help:"Print the summary as one JSON line instead of the table."`
+
+	Precision string `placeholder:"TYPE" help:"Element type of activations: auto, fp32 or bf16 (the key precision)."`
 	engineFlags
 }
 
@@ -93,6 +95,9 @@ func (c *runCommand) flagKeys() map[string]string {
 	}
 	if c.Conv != "" {
 		keys["conv"] = c.Conv
+	}
+	if c.Precision != "" {
+		keys["precision"] = c.Precision
 	}
 	return keys
 }

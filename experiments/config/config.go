@@ -31,9 +31,10 @@ type Config struct {
 
 // Data says which images to learn and which to tell apart from them.
 type Data struct {
-	Name string   `toml:"name"` // as dataset.Open takes it, with hyphens
-	OOD  []string `toml:"ood"`
-	Root string   `toml:"root"` // "": $DDU_DATA or the user's cache folder
+	Name  string   `toml:"name"` // as dataset.Open takes it, with hyphens
+	OOD   []string `toml:"ood"`
+	Shape string   `toml:"shape"` // of a folder's images; "" is that of dataset.FolderShape
+	Root  string   `toml:"root"`  // "": $DDU_DATA or the user's cache folder
 }
 
 // Model describes the network.
@@ -85,7 +86,7 @@ type Runs struct {
 // network have no default: set data.name and model.name.
 func Default() *Config {
 	c := &Config{
-		Seed: 1, Precision: "fp32", ISA: "auto", Conv: "auto",
+		Seed: 1, Precision: "auto", ISA: "auto", Conv: "auto",
 		Data:  Data{OOD: []string{}},
 		Model: Model{Depth: 28, Widen: 10, Coeff: 3, PowerIterations: 1},
 		Train: Train{
@@ -129,9 +130,6 @@ func (c *Config) derive() {
 		if c.Uses("ensemble") {
 			c.Runs.Ensemble = 5
 		}
-	}
-	if c.Precision == "auto" {
-		c.Precision = "fp32"
 	}
 }
 

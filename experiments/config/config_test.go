@@ -53,10 +53,13 @@ func TestDerivedDefaultsFollowTheirKeys(t *testing.T) {
 		{"eval.temperature", "exact", func() any { return c.Eval.Temperature }, "exact"},
 		{"eval.methods", "softmax,ensemble", func() any { return c.Runs.Ensemble }, 5},
 		{"eval.methods", "[\"ddu\"]", func() any { return c.Runs.Ensemble }, 1},
-		{"precision", "auto", func() any { return c.Precision }, "fp32"},
+		{"precision", "bf16", func() any { return c.Precision }, "bf16"},
 		{"data.name", "fashion_mnist", func() any { return c.Data.Name }, "fashion-mnist"},
 		{"data.ood", "mnist, mnist_sample", func() any { return c.Data.OOD }, []string{"mnist", "mnist-sample"}},
 		{"data.ood", "", func() any { return c.Data.OOD }, []string{}},
+		{"data.name", "folder:/a_b/c d", func() any { return c.Data.Name }, "folder:/a_b/c d"},
+		{"data.shape", "1x28x28", func() any { return c.Data.Shape }, "1x28x28"},
+		{"data.ood", "dirty_mnist,npz:x_y.npz", func() any { return c.Data.OOD }, []string{"dirty-mnist", "npz:x_y.npz"}},
 		{"data.root", `C:\data # 1`, func() any { return c.Data.Root }, `C:\data # 1`},
 		{"data.root", `"/a b"`, func() any { return c.Data.Root }, "/a b"},
 		{"train.milestones", "1,2", func() any { return c.Train.Milestones }, []int{1, 2}},
@@ -75,41 +78,44 @@ func TestDerivedDefaultsFollowTheirKeys(t *testing.T) {
 
 func TestProblems(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
-		"misspelt key":       {minimal + "[train]\nepocs = 3\n", "run.toml:6:1: train.epocs: unknown key, did you mean train.epochs?"},
-		"wrong section":      {"lr = 0.1\n" + minimal, "run.toml:1:1: lr: unknown key, did you mean lr under [train]?"},
-		"PyTorch's name":     {minimal + "[train]\n  weight-decay = 1\n", "run.toml:6:3: train.weight-decay: unknown key, did you mean train.weight_decay?"},
-		"no such key":        {minimal + "[runs]\nbananas = 3\n", "run.toml:6:1: runs.bananas: unknown key, want one of count, ensemble"},
-		"no such table":      {minimal + "[trian]\nepochs = 3\n", "run.toml:5:2: trian: unknown table, did you mean train?"},
-		"unlike any table":   {minimal + "[bananas]\n", "run.toml:5:2: bananas: unknown table, want one of [data], [model], [train], [eval], [runs]"},
-		"dotted key":         {minimal + "[train]\nlr.x = 3\n", "run.toml:6:1: train.lr: found a table, want a number above 0"},
-		"table array":        {minimal + "[[train]]\n", "run.toml:5:3: train: found a list of tables, want a table: write [train] on a line of its own and its keys below"},
-		"section as value":   {"train = 3\n" + minimal, "run.toml:1:1: train: found 3, want a table: write [train] on a line of its own and its keys below"},
-		"quoted dots":        {"\"train.lr\" = 3\n" + minimal, `run.toml:1:1: "train.lr": unknown key`},
-		"text for number":    {minimal + "[train]\nepochs = \"three\"\n", "run.toml:6:1: train.epochs: found \"three\" (text), want a whole number of at least 1"},
-		"fraction":           {minimal + "[train]\nepochs = 3.0\n", "run.toml:6:1: train.epochs: found 3.0, want a whole number of at least 1"},
-		"zero":               {minimal + "[train]\nepochs = 0\n", "run.toml:6:1: train.epochs: found 0, want a whole number of at least 1"},
-		"huge":               {minimal + "[train]\nepochs = 9000000000\n", "run.toml:6:1: train.epochs: found 9000000000, want a whole number of at least 1"},
-		"nan":                {minimal + "[train]\nlr = nan\n", "run.toml:6:1: train.lr: found NaN, want a number above 0"},
-		"inf":                {minimal + "[train]\nlr = inf\n", "run.toml:6:1: train.lr: found +Inf, want a number above 0"},
-		"number for bool":    {"[data]\nname=\"mnist\"\n[model]\nname=\"lenet\"\nsn = 1\n", "run.toml:5:1: model.sn: found 1, want true or false"},
-		"date":               {minimal + "[train]\nlr = 2020-01-01\n", "run.toml:6:1: train.lr: found the date or time 2020-01-01, want a number above 0"},
-		"list of mixed":      {minimal + "[train]\nmilestones = [1, \"2\"]\n", `run.toml:6:1: train.milestones: found [1, "2"], want rising epochs of at least 1`},
-		"no list":            {minimal + "[train]\nmilestones = 2\n", "run.toml:6:1: train.milestones: found 2, want a list in brackets: rising epochs of at least 1"},
-		"text for list":      {"[data]\nname=\"mnist\"\nood=\"svhn\"\n[model]\nname=\"lenet\"\n", `run.toml:3:1: data.ood: found "svhn" (text), want a list in brackets: data set names`},
-		"falling milestones": {minimal + "[train]\nmilestones = [2, 1]\n", "run.toml:6:1: train.milestones: found [2, 1], want rising epochs of at least 1"},
-		"bf16":               {"precision = \"bf16\"\n" + minimal, `run.toml:1:1: precision: found "bf16", want "auto" or "fp32" (this build computes in float32 only)`},
-		"method twice":       {minimal + "[eval]\nmethods = [\"ddu\", \"ddu\"]\n", `run.toml:6:1: eval.methods: found ["ddu", "ddu"], want some of softmax, energy, ddu, ensemble, each once`},
-		"depth":              {minimal + "depth = 12\n", "run.toml:5:1: model.depth: found 12, want 6n+4 with n of at least 1 (10, 16, 22, 28, ...)"},
-		"negative seed":      {"seed = -1\n" + minimal, "run.toml:1:1: seed: found -1, want a whole number from 0 to 4294967295"},
-		"own OoD":            {"[data]\nname=\"mnist\"\nood=[\"mnist\"]\n[model]\nname=\"lenet\"\n", `run.toml:3:1: data.ood: found "mnist", which is data.name too`},
-		"nothing":            {"", "run.toml: data.name: missing, want a data set name of letters, digits and hyphens\nrun.toml: model.name: missing, want one of lenet, "},
-		"syntax":             {"[data]\nname = mnist\n", "run.toml:2:8: "},
-		"twice":              {"seed = 1\nseed = 2\n", "run.toml:2:1: "},
-		"nesterov":           {minimal + "[train]\nnesterov = true\nmomentum = 0\n", "run.toml:6:1: train.nesterov: found true with train.momentum = 0, want a momentum above 0"},
-		"warmup":             {minimal + "[train]\nwarmup = 9\nepochs = 9\n", "run.toml:6:1: train.warmup: found 9, want fewer than train.epochs (9)"},
-		"onecycle warmup":    {minimal + "[train]\nwarmup = 1\nschedule = \"onecycle\"\n", "run.toml:6:1: train.warmup: found 1 with train.schedule = \"onecycle\", which has its own rise: want 0"},
-		"ensemble of one":    {minimal + "[eval]\nmethods = [\"ensemble\"]\n[runs]\nensemble = 1\n", "run.toml:8:1: runs.ensemble: found 1, want at least 2"},
-		"seeds run out":      {"seed = 4294967290\n" + minimal + "[runs]\ncount = 9\n", "run.toml:1:1: seed: found 4294967290, want seeds of all 9 networks to stay at or below 4294967295"},
+		"misspelt key":        {minimal + "[train]\nepocs = 3\n", "run.toml:6:1: train.epocs: unknown key, did you mean train.epochs?"},
+		"wrong section":       {"lr = 0.1\n" + minimal, "run.toml:1:1: lr: unknown key, did you mean lr under [train]?"},
+		"PyTorch's name":      {minimal + "[train]\n  weight-decay = 1\n", "run.toml:6:3: train.weight-decay: unknown key, did you mean train.weight_decay?"},
+		"no such key":         {minimal + "[runs]\nbananas = 3\n", "run.toml:6:1: runs.bananas: unknown key, want one of count, ensemble"},
+		"no such table":       {minimal + "[trian]\nepochs = 3\n", "run.toml:5:2: trian: unknown table, did you mean train?"},
+		"unlike any table":    {minimal + "[bananas]\n", "run.toml:5:2: bananas: unknown table, want one of [data], [model], [train], [eval], [runs]"},
+		"dotted key":          {minimal + "[train]\nlr.x = 3\n", "run.toml:6:1: train.lr: found a table, want a number above 0"},
+		"table array":         {minimal + "[[train]]\n", "run.toml:5:3: train: found a list of tables, want a table: write [train] on a line of its own and its keys below"},
+		"section as value":    {"train = 3\n" + minimal, "run.toml:1:1: train: found 3, want a table: write [train] on a line of its own and its keys below"},
+		"quoted dots":         {"\"train.lr\" = 3\n" + minimal, `run.toml:1:1: "train.lr": unknown key`},
+		"text for number":     {minimal + "[train]\nepochs = \"three\"\n", "run.toml:6:1: train.epochs: found \"three\" (text), want a whole number of at least 1"},
+		"fraction":            {minimal + "[train]\nepochs = 3.0\n", "run.toml:6:1: train.epochs: found 3.0, want a whole number of at least 1"},
+		"zero":                {minimal + "[train]\nepochs = 0\n", "run.toml:6:1: train.epochs: found 0, want a whole number of at least 1"},
+		"huge":                {minimal + "[train]\nepochs = 9000000000\n", "run.toml:6:1: train.epochs: found 9000000000, want a whole number of at least 1"},
+		"nan":                 {minimal + "[train]\nlr = nan\n", "run.toml:6:1: train.lr: found NaN, want a number above 0"},
+		"inf":                 {minimal + "[train]\nlr = inf\n", "run.toml:6:1: train.lr: found +Inf, want a number above 0"},
+		"number for bool":     {"[data]\nname=\"mnist\"\n[model]\nname=\"lenet\"\nsn = 1\n", "run.toml:5:1: model.sn: found 1, want true or false"},
+		"date":                {minimal + "[train]\nlr = 2020-01-01\n", "run.toml:6:1: train.lr: found the date or time 2020-01-01, want a number above 0"},
+		"list of mixed":       {minimal + "[train]\nmilestones = [1, \"2\"]\n", `run.toml:6:1: train.milestones: found [1, "2"], want rising epochs of at least 1`},
+		"no list":             {minimal + "[train]\nmilestones = 2\n", "run.toml:6:1: train.milestones: found 2, want a list in brackets: rising epochs of at least 1"},
+		"text for list":       {"[data]\nname=\"mnist\"\nood=\"svhn\"\n[model]\nname=\"lenet\"\n", `run.toml:3:1: data.ood: found "svhn" (text), want a list in brackets: data set names`},
+		"falling milestones":  {minimal + "[train]\nmilestones = [2, 1]\n", "run.toml:6:1: train.milestones: found [2, 1], want rising epochs of at least 1"},
+		"fp16":                {"precision = \"fp16\"\n" + minimal, `run.toml:1:1: precision: found "fp16", want one of auto, fp32, bf16`},
+		"method twice":        {minimal + "[eval]\nmethods = [\"ddu\", \"ddu\"]\n", `run.toml:6:1: eval.methods: found ["ddu", "ddu"], want some of softmax, energy, ddu, ensemble, each once`},
+		"depth":               {minimal + "depth = 12\n", "run.toml:5:1: model.depth: found 12, want 6n+4 with n of at least 1 (10, 16, 22, 28, ...)"},
+		"negative seed":       {"seed = -1\n" + minimal, "run.toml:1:1: seed: found -1, want a whole number from 0 to 4294967295"},
+		"own OoD":             {"[data]\nname=\"mnist\"\nood=[\"mnist\"]\n[model]\nname=\"lenet\"\n", `run.toml:3:1: data.ood: found "mnist", which is data.name too`},
+		"shape of a set":      {"[data]\nname=\"mnist\"\nshape=\"1x28x28\"\n[model]\nname=\"lenet\"\n", `run.toml:3:1: data.shape: found "1x28x28" with data.name = "mnist": only the images of a folder:PATH are resized`},
+		"other shape":         {"[data]\nname=\"folder:x\"\nshape=\"3x64x64\"\n[model]\nname=\"lenet\"\n", `run.toml:3:1: data.shape: found "3x64x64", want "3x32x32" or "1x28x28"`},
+		"folder without path": {"[data]\nname=\"folder:\"\n[model]\nname=\"lenet\"\n", `run.toml:2:1: data.name: found "folder:", want a data set name of letters, digits and hyphens, folder:PATH or npz:PATH`},
+		"nothing":             {"", "run.toml: data.name: missing, want a data set name of letters, digits and hyphens, folder:PATH or npz:PATH\nrun.toml: model.name: missing, want one of lenet, "},
+		"syntax":              {"[data]\nname = mnist\n", "run.toml:2:8: "},
+		"twice":               {"seed = 1\nseed = 2\n", "run.toml:2:1: "},
+		"nesterov":            {minimal + "[train]\nnesterov = true\nmomentum = 0\n", "run.toml:6:1: train.nesterov: found true with train.momentum = 0, want a momentum above 0"},
+		"warmup":              {minimal + "[train]\nwarmup = 9\nepochs = 9\n", "run.toml:6:1: train.warmup: found 9, want fewer than train.epochs (9)"},
+		"onecycle warmup":     {minimal + "[train]\nwarmup = 1\nschedule = \"onecycle\"\n", "run.toml:6:1: train.warmup: found 1 with train.schedule = \"onecycle\", which has its own rise: want 0"},
+		"ensemble of one":     {minimal + "[eval]\nmethods = [\"ensemble\"]\n[runs]\nensemble = 1\n", "run.toml:8:1: runs.ensemble: found 1, want at least 2"},
+		"seeds run out":       {"seed = 4294967290\n" + minimal + "[runs]\ncount = 9\n", "run.toml:1:1: seed: found 4294967290, want seeds of all 9 networks to stay at or below 4294967295"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := Parse("run.toml", []byte(test.text))
@@ -120,6 +126,21 @@ func TestProblems(t *testing.T) {
 				t.Errorf("error is\n%s\nwant\n%s", err, test.want)
 			}
 		})
+	}
+}
+
+func TestOverridesThatNameNoKey(t *testing.T) {
+	for override, want := range map[string]string{
+		"=3":             "--set =3: want key=value, as in train.epochs=3",
+		"bananas":        "--set bananas: want key=value, as in train.epochs=3",
+		"train=3":        "--set train: is a table, want one of epochs, batch, ",
+		"runs=[1]":       "--set runs: is a table, want one of count, ensemble",
+		"runs.bananas=3": "--set runs.bananas: unknown key, want one of count, ensemble",
+		"lr=3":           "--set lr: unknown key, did you mean lr under [train]?",
+	} {
+		if _, err := Parse("run.toml", []byte(minimal), override); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("--set %s: error %v, want %q", override, err, want)
+		}
 	}
 }
 
@@ -150,14 +171,14 @@ func TestSetRefusesAndLeavesAsIs(t *testing.T) {
 	before := c.Settings()
 	for _, test := range []struct{ key, value, want string }{
 		{"train.epoch", "3", "--set train.epoch: unknown key, did you mean train.epochs?"},
-		{"train", "3", "--set train: unknown key"},
+		{"train", "3", "--set train: is a table, want one of epochs, "},
 		{"train.epochs", "3\nseed = 7", `--set train.epochs: found "3\nseed = 7", which is not one TOML value: want a whole number of at least 1`},
 		{"train.epochs", "", `--set train.epochs: found "", which is not one TOML value: want a whole number of at least 1`},
 		{"train.epochs", "3 4", `--set train.epochs: found "3 4", which is not one TOML value: want a whole number of at least 1`},
 		{"model.sn", "yes", `--set model.sn: found "yes" (text), want true or false`},
 		{"data.ood", "mnist", `--set data.ood: found "mnist", which is data.name too`},
 		{"train.warmup", "400", "--set train.warmup: found 400, want fewer than train.epochs (350)"},
-		{"precision", "bf16", `--set precision: found "bf16", want "auto" or "fp32"`},
+		{"precision", "fp16", `--set precision: found "fp16", want one of auto, fp32, bf16`},
 	} {
 		err := c.Set(test.key, test.value)
 		if err == nil || !strings.HasPrefix(err.Error(), test.want) {

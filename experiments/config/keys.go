@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/deepuncertainty/ddu/experiments/dataset"
 )
 
 // Key describes one key of an experiment file.
@@ -55,13 +57,14 @@ var (
 
 var keys = []key{
 	{"seed", func(c *Config) any { return &c.Seed }, seedRule, "", "Seed of the first network; the others of an ensemble and of repeated runs follow it one by one."},
-	{"precision", func(c *Config) any { return &c.Precision }, precisionRule, "", "Arithmetic of training and evaluation; `auto` takes `fp32`."},
+	{"precision", func(c *Config) any { return &c.Precision }, precisionRule, "", "Element type of activations: `bf16` takes half the memory and is much faster where the processor multiplies bfloat16 (AMX), somewhat slower elsewhere. Weights, statistics, features and checkpoints are float32 in either case. `auto` takes `bf16` with AMX, else `fp32`."},
 	{"threads", func(c *Config) any { return &c.Threads }, atLeast(0), "", "Threads to use; 0 takes all cores. Results do not depend on it."},
-	{"isa", func(c *Config) any { return &c.ISA }, oneOf("auto", "portable", "neon", "avx2", "avx512"), "", "Highest instruction-set level to use; `auto` takes the best the CPU has."},
+	{"isa", func(c *Config) any { return &c.ISA }, oneOf("auto", "portable", "neon", "avx2", "avx512", "amx"), "", "Highest instruction-set level to use; `auto` takes the best the CPU has."},
 	{"conv", func(c *Config) any { return &c.Conv }, oneOf("auto", "direct", "winograd"), "", "How 3x3 convolutions with stride 1 are computed; `auto` takes Winograd's algorithm where it is faster."},
 
-	{"data.name", func(c *Config) any { return &c.Data.Name }, datasetRule, "required", "Data set to learn, by the name `ddu` knows it under; `_` and `-` are equal."},
-	{"data.ood", func(c *Config) any { return &c.Data.OOD }, datasetsRule, "", "Data sets to tell apart from it, each against its test images."},
+	{"data.name", func(c *Config) any { return &c.Data.Name }, datasetRule, "required", "Data set to learn: a name of `ddu data list` (`_` and `-` are equal), `folder:PATH` (images, one folder per class) or `npz:PATH` (NumPy arrays)."},
+	{"data.ood", func(c *Config) any { return &c.Data.OOD }, datasetsRule, "", "Data sets to tell apart from it, each against its test images; folders are resized to its images."},
+	{"data.shape", func(c *Config) any { return &c.Data.Shape }, shapeRule, "`\"3x32x32\"` for `folder:PATH`", "Channels, height and width to which the images of a `folder:PATH` in `data.name` are resized."},
 	{"data.root", func(c *Config) any { return &c.Data.Root }, rule{}, "", "Folder of the data sets; empty takes `$DDU_DATA`, else `ddu/data` in the user's cache folder."},
 
 	{"model.name", func(c *Config) any { return &c.Model.Name }, oneOf(modelNames...), "required", "Network."},
@@ -73,7 +76,7 @@ var keys = []key{
 	{"model.mod", func(c *Config) any { return &c.Model.Mod }, rule{}, "", "Leaky ReLU everywhere and average-pool shortcuts (`lenet` ignores it)."},
 	{"model.act", func(c *Config) any { return &c.Model.Act }, oneOf("relu", "leaky_relu", "elu"), "`\"leaky_relu\"` with `mod` (but for `lenet`), else `\"relu\"`", "Activation."},
 	{"model.dropout", func(c *Config) any { return &c.Model.Dropout }, rangeRule("at least 0 and below 1", func(v float64) bool { return v >= 0 && v < 1 }), "0.3 for `wide_resnet`, else 0", "Dropout probability inside the blocks of `wide_resnet`; other networks ignore it."},
-	{"model.checkpoint", func(c *Config) any { return &c.Model.Checkpoint }, rule{}, "", "Weights of a trained network to evaluate; empty where one is trained."},
+	{"model.checkpoint", func(c *Config) any { return &c.Model.Checkpoint }, rule{}, "", "Weights of a trained network to evaluate, PyTorch's .model, .pt and .pth or safetensors; empty where one is trained."},
 
 	{"train.epochs", func(c *Config) any { return &c.Train.Epochs }, atLeast(1), "", "Passes over the training images."},
 	{"train.batch", func(c *Config) any { return &c.Train.Batch }, atLeast(1), "", "Images per step; the last, short batch is kept."},
@@ -100,17 +103,18 @@ var keys = []key{
 
 var (
 	seedRule      = rule{fmt.Sprintf("a whole number from 0 to %d", uint64(maxSeed)), func(v any) bool { return v.(uint64) <= maxSeed }}
-	precisionRule = rule{`"auto" or "fp32" (this build computes in float32 only)`, func(v any) bool { return v == "auto" || v == "fp32" }}
-	datasetRule   = rule{"a data set name of letters, digits and hyphens", func(v any) bool { return isName(v.(string)) }}
-	datasetsRule  = rule{"data set names of letters, digits and hyphens, each once", func(v any) bool {
+	precisionRule = oneOf("auto", "fp32", "bf16")
+	datasetRule   = rule{"a data set name" + datasetForms, func(v any) bool { return isDataset(v.(string)) }}
+	datasetsRule  = rule{"data set names" + datasetForms + ", each once", func(v any) bool {
 		list := v.([]string)
 		for i, s := range list {
-			if !isName(s) || slices.Contains(list[:i], s) {
+			if !isDataset(s) || slices.Contains(list[:i], s) {
 				return false
 			}
 		}
 		return true
 	}}
+	shapeRule   = rule{`"3x32x32" or "1x28x28"`, func(v any) bool { return slices.Contains([]string{"", "3x32x32", "1x28x28"}, v.(string)) }}
 	positive    = rangeRule("above 0", func(v float64) bool { return v > 0 })
 	notNegative = rangeRule("at least 0", func(v float64) bool { return v >= 0 })
 	depthRule   = rule{"6n+4 with n of at least 1 (10, 16, 22, 28, ...)", func(v any) bool { return v.(int) >= 10 && (v.(int)-4)%6 == 0 }}
@@ -154,7 +158,12 @@ func rangeRule(want string, ok func(float64) bool) rule {
 	}}
 }
 
-func isName(s string) bool {
+const datasetForms = " of letters, digits and hyphens, folder:PATH or npz:PATH"
+
+func isDataset(s string) bool {
+	if dataset.IsPath(s) {
+		return true
+	}
 	ok := s != ""
 	for _, r := range s {
 		ok = ok && (r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-')

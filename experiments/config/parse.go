@@ -9,6 +9,8 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"github.com/deepuncertainty/ddu/experiments/dataset"
 )
 
 // Parse reads an experiment file and checks it whole; source is what messages
@@ -25,7 +27,7 @@ func Parse(source string, data []byte, overrides ...string) (*Config, error) {
 	r.table(nil, document)
 	for _, o := range overrides {
 		name, value, ok := strings.Cut(o, "=")
-		if !ok {
+		if !ok || name == "" {
 			r.problems = append(r.problems, Problem{Key: o, Message: "want key=value, as in train.epochs=3", override: true})
 			continue
 		}
@@ -113,6 +115,9 @@ func (c *Config) contradictions() []Problem {
 	}
 	if slices.Contains(c.Data.OOD, c.Data.Name) {
 		refuse("data.ood", "found %q, which is data.name too: images cannot be out of their own distribution", c.Data.Name)
+	}
+	if c.Data.Shape != "" && c.Data.Name != "" && !dataset.IsFolder(c.Data.Name) {
+		refuse("data.shape", "found %q with data.name = %q: only the images of a folder:PATH are resized", c.Data.Shape, c.Data.Name)
 	}
 	t := c.Train
 	if t.Nesterov && t.Momentum == 0 && t.Optimizer == "sgd" {

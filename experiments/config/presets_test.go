@@ -21,7 +21,7 @@ func TestModelNames(t *testing.T) {
 // Every data set that can be opened can be named.
 func TestDataSetNames(t *testing.T) {
 	for _, name := range dataset.Names() {
-		if !isName(name) {
+		if !isDataset(name) {
 			t.Errorf("data set %s cannot be named in an experiment file", name)
 		}
 	}

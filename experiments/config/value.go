@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/deepuncertainty/ddu/experiments/dataset"
 )
 
 // store puts a decoded TOML value into the key's field of c, or says what was
@@ -52,14 +54,21 @@ func (k key) store(c *Config, value any) error {
 func canonical(name string, value any) any {
 	switch name {
 	case "data.name":
-		return strings.ReplaceAll(value.(string), "_", "-")
+		return datasetName(value.(string))
 	case "data.ood":
 		list := value.([]string)
 		for i := range list {
-			list[i] = strings.ReplaceAll(list[i], "_", "-")
+			list[i] = datasetName(list[i])
 		}
 	}
 	return value
+}
+
+func datasetName(name string) string {
+	if dataset.IsPath(name) {
+		return name
+	}
+	return strings.ReplaceAll(name, "_", "-")
 }
 
 // convert gives a decoded TOML value the type of the field. Whole numbers may

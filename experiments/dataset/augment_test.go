@@ -55,7 +55,7 @@ func TestEncodeEqualsReference(t *testing.T) {
 				index[n] = (n * 5) % s.Len()
 			}
 			batch := make([]float32, len(index)*shape.Len())
-			s.encode(batch, index, places, s.Normalization.tables())
+			s.encode(batch, index, places, s.Normalization.encoding())
 			for n := range index {
 				compareImage(t, fmt.Sprintf("image %d at %+v", index[n], places[n]), batch, len(index), n, shape,
 					encodeReference(s, index[n], padding, places[n]))

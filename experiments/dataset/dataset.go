@@ -13,8 +13,16 @@ type Set struct {
 	Train      bool     // training or test images
 	ClassNames []string // one per class, in the order of the labels
 	Shape      Shape    // of every image
-	Pixels     []uint8  // [N][C][H][W] without gaps, 0 (black) to 255
 	Labels     []int    // [N], each in [0, Classes())
+
+	// The images are stored as Pixels, [M][C][H][W] without gaps, 0 (black) to
+	// 255; behind these, with numbers from M on, as Values, [K][C][H][W], 0 to 1,
+	// where bytes would round them. Either may be empty.
+	Pixels []uint8
+	Values []float32
+	// Rows [N] says which stored image a label belongs to, where one has several
+	// labels; nil: image i has label i.
+	Rows []int32
 
 	// Normalization is the one this set is trained with. Out-of-distribution
 	// sets take that of the in-distribution set instead: see LoaderOptions.NormalizeAs.
@@ -30,10 +38,31 @@ func (s *Set) Len() int { return len(s.Labels) }
 // Classes returns the number of classes.
 func (s *Set) Classes() int { return len(s.ClassNames) }
 
-// Image returns the pixels of image i, [C][H][W], shared with the set.
+// Image returns the pixels of image i, [C][H][W]: shared with the set, or
+// rounded from its values.
 func (s *Set) Image(i int) []uint8 {
+	pixels, values := s.stored(i)
+	if pixels != nil {
+		return pixels
+	}
+	pixels = make([]uint8, len(values))
+	for p, v := range values {
+		pixels[p] = uint8(v*255 + 0.5)
+	}
+	return pixels
+}
+
+// stored returns image i in the one of the two forms in which it is there.
+func (s *Set) stored(i int) (pixels []uint8, values []float32) {
+	if s.Rows != nil {
+		i = int(s.Rows[i])
+	}
 	size := s.Shape.Len()
-	return s.Pixels[i*size : (i+1)*size : (i+1)*size]
+	if at := i * size; at < len(s.Pixels) {
+		return s.Pixels[at : at+size : at+size], nil
+	}
+	at := i*size - len(s.Pixels)
+	return nil, s.Values[at : at+size : at+size]
 }
 
 // String names the set and its part: "cifar10 (test)".

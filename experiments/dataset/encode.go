@@ -1,21 +1,29 @@
 package dataset
 
+// encoding is a normalisation prepared for whole batches.
+type encoding struct {
+	Normalization
+	table [][256]float32 // by channel and byte
+}
+
+func (n Normalization) encoding() encoding { return encoding{n, n.tables()} }
+
 // encode writes images of s into dst as one normalised [H][W][N][C] batch, image
 // n from index[n] at place[n]. Padding is black like in torchvision, which pads
 // before it normalises: table[c][0].
-func (s *Set) encode(dst []float32, index []int, place []placement, table [][256]float32) {
+func (s *Set) encode(dst []float32, index []int, place []placement, e encoding) {
 	// Row by row: the lines of dst that N images write stay in the cache.
 	row := s.Shape.W * len(index) * s.Shape.C
 	for y := range s.Shape.H {
 		for n, i := range index {
-			s.encodeRow(dst[y*row:(y+1)*row], n, len(index), s.Image(i), y, place[n], table)
+			s.encodeRow(dst[y*row:(y+1)*row], n, len(index), i, y, place[n], e)
 		}
 	}
 }
 
-// encodeRow writes row y of one image into dst, the [W][N][C] row of its batch,
-// as image n of batch.
-func (s *Set) encodeRow(dst []float32, n, batch int, image []uint8, y int, at placement, table [][256]float32) {
+// encodeRow writes row y of image i into dst, the [W][N][C] row of its batch, as
+// image n of batch.
+func (s *Set) encodeRow(dst []float32, n, batch, i, y int, at placement, e encoding) {
 	channels, h, w := s.Shape.C, s.Shape.H, s.Shape.W
 	start, step := n*channels, batch*channels
 	if at.flip {
@@ -28,19 +36,28 @@ func (s *Set) encodeRow(dst []float32, n, batch int, image []uint8, y int, at pl
 	if source < 0 || source >= h {
 		lo, hi, source, from = w, w, 0, 0
 	}
+	pixels, values := s.stored(i)
 	for c := range channels {
-		line := image[(c*h+source)*w:][:w]
-		values, p := &table[c], start+c
+		first := (c*h+source)*w + from
+		table, p := &e.table[c], start+c
 		for range lo {
-			dst[p] = values[0]
+			dst[p] = table[0]
 			p += step
 		}
-		for _, v := range line[from : from+hi-lo] {
-			dst[p] = values[v]
-			p += step
+		if values != nil {
+			mean, std := e.Mean[c], e.Std[c]
+			for _, v := range values[first : first+hi-lo] {
+				dst[p] = (v - mean) / std
+				p += step
+			}
+		} else {
+			for _, v := range pixels[first : first+hi-lo] {
+				dst[p] = table[v]
+				p += step
+			}
 		}
 		for range w - hi {
-			dst[p] = values[0]
+			dst[p] = table[0]
 			p += step
 		}
 	}

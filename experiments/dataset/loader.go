@@ -48,7 +48,7 @@ type Batch struct {
 type Loader struct {
 	set     *Set
 	o       LoaderOptions
-	table   [][256]float32
+	encode  encoding
 	shuffle random.Key
 	augment random.Key
 
@@ -93,7 +93,7 @@ func NewLoader(set *Set, o LoaderOptions) (*Loader, error) {
 	return &Loader{
 		set:     set,
 		o:       o,
-		table:   o.NormalizeAs.Normalization.tables(),
+		encode:  o.NormalizeAs.Normalization.encoding(),
 		shuffle: random.NewKey(o.Seed, "shuffle"),
 		augment: random.NewKey(o.Seed, "augment"),
 	}, nil
@@ -189,7 +189,7 @@ func (l *Loader) fill(b *Batch, epoch int, index []int) {
 	if len(index) < l.o.Batch {
 		b.Images = tensor.ImageFromFloat32(b.pixels[:len(index)*shape.Len()], len(index), shape.C, shape.H, shape.W)
 	}
-	l.set.encode(b.Images.Float32s(), index, b.place, l.table)
+	l.set.encode(b.Images.Float32s(), index, b.place, l.encode)
 }
 
 // take returns n batches that nobody else uses, from earlier epochs if possible.

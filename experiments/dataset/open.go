@@ -1,12 +1,14 @@
 package dataset
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -18,44 +20,63 @@ const RootVariable = "DDU_DATA"
 type Options struct {
 	Train bool   // the training images instead of the test images
 	Root  string // folder of all data sets; "" means Root()
+
+	// OOD says that the set is only to be told apart from another one. Folders
+	// and npz files that are not divided into parts then count whole, and labels
+	// need not be there.
+	OOD bool
+	// Shape is what the images of a folder are resized to; zero: FolderShape.
+	Shape Shape
 }
 
-// Open reads a data set by name (see Names; hyphens and underscores are equal).
-// It returns a *MissingError when files are not there, and an error that names
-// the file, what was found and what would be right when one is damaged.
+// Open reads a data set by name (see Names; hyphens and underscores are equal),
+// or as "folder:PATH" (a folder of PNG and JPEG images per class) or "npz:PATH"
+// (NumPy arrays). It returns a *MissingError when files are not there, and an
+// error that names the file, what was found and what would be right when one is
+// damaged.
 func Open(name string, o Options) (*Set, error) {
+	if kind, path, ok := cutPath(name); ok {
+		return kind.open(path, o)
+	}
 	src, err := lookup(name)
 	if err != nil {
 		return nil, err
 	}
-	names := src.test
-	if o.Train {
-		names = src.train
-	}
-	if names == nil {
+	if src.images(o.Train) == 0 {
 		return nil, fmt.Errorf("data set %s has no training part, only a test part", src.name)
 	}
-	folder, err := src.locate(names, o)
+	found, err := src.locate(o)
 	if err != nil {
 		return nil, err
 	}
-	s := &Set{
+	files, err := found.folder.open(found.format.files(o.Train))
+	defer closeAll(files)
+	if err != nil {
+		return nil, err
+	}
+	in := input{folder: found.folder, files: files}
+	if src.needs != "" {
+		if in.base, err = Open(src.needs, o); err != nil {
+			return nil, fmt.Errorf("%s is a part of %s: %w", src.needs, src.name, err)
+		}
+	}
+	s := src.empty(o.Train)
+	if err := found.format.read(s, in); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// empty returns the set without images.
+func (src *source) empty(train bool) *Set {
+	return &Set{
 		Name:          src.name,
-		Train:         o.Train,
+		Train:         train,
 		ClassNames:    src.classNames,
 		Shape:         src.shape,
 		Normalization: src.normalization,
 		Augmentation:  src.augmentation,
 	}
-	files, err := folder.open(names)
-	defer closeAll(files)
-	if err != nil {
-		return nil, err
-	}
-	if err := src.read(s, folder, files); err != nil {
-		return nil, err
-	}
-	return s, nil
 }
 
 // Root returns the folder of all data sets: $DDU_DATA, or else ddu/data in the
@@ -78,13 +99,18 @@ type MissingError struct {
 	Files  []string // all that the set needs; idx files may also end in .gz
 	Looked []string // folders, in the order in which they were tried
 	URL    string   // where the set is published
+	Get    string   // command that downloads it, or ""
 	Hint   string   // what works without these files, or ""
 }
 
 // Error names everything in one line.
 func (e *MissingError) Error() string {
-	msg := fmt.Sprintf("data set %s: %s not found in %s; get it from %s and set data.root or $%s to the folder that holds it",
-		e.Set, strings.Join(e.Files, ", "), strings.Join(e.Looked, " or "), e.URL, RootVariable)
+	get := ""
+	if e.Get != "" {
+		get = " (" + e.Get + ")"
+	}
+	msg := fmt.Sprintf("data set %s: %s not found in %s; get it from %s%s and set data.root or $%s to the folder that holds it",
+		e.Set, strings.Join(e.Files, ", "), strings.Join(e.Looked, " or "), e.URL, get, RootVariable)
 	if e.Hint != "" {
 		msg += "; " + e.Hint
 	}
@@ -100,48 +126,78 @@ type folder struct {
 	label string
 }
 
-// locate returns the first folder that holds all the files.
-func (src *source) locate(names []string, o Options) (folder, error) {
-	if src.embedded {
-		return folder{sampleFiles, "built-in"}, nil
+// place is where the files of one part of a set are.
+type place struct {
+	folder folder
+	format *format
+}
+
+// locate returns the first folder that holds all the files of a part, in the
+// first format for which there is one.
+func (src *source) locate(o Options) (place, error) {
+	if src.formats[0].embedded {
+		return place{folder{sampleFiles, "built-in"}, &src.formats[0]}, nil
 	}
 	root := o.Root
 	if root == "" {
 		var err error
 		if root, err = Root(); err != nil {
-			return folder{}, err
+			return place{}, err
 		}
 	}
-	missing := &MissingError{Set: describe(src.name, o.Train), URL: src.url, Hint: src.hint}
-	for _, name := range names {
-		if src.gzip {
+	missing := src.missing(o.Train)
+	var incomplete error
+	for i := range src.formats {
+		format := &src.formats[i]
+		for _, sub := range format.foldersIn(root) {
+			dir := filepath.Join(root, filepath.FromSlash(sub))
+			f := folder{os.DirFS(dir), dir}
+			ok, err := f.holds(format.files(o.Train))
+			switch {
+			case ok:
+				return place{f, format}, nil
+			case errors.Is(err, fs.ErrNotExist) && incomplete == nil:
+				incomplete = err // unless the set is there in another format
+			case err != nil:
+				return place{}, err
+			}
+			if !slices.Contains(missing.Looked, dir) {
+				missing.Looked = append(missing.Looked, dir)
+			}
+		}
+	}
+	if incomplete != nil {
+		return place{}, incomplete
+	}
+	return place{}, missing
+}
+
+// missing says what a part of the set needs.
+func (src *source) missing(train bool) *MissingError {
+	e := &MissingError{Set: describe(src.name, train), URL: src.formats[0].url, Hint: src.hint}
+	if src.get != nil {
+		e.Get = "ddu data get " + src.name
+	}
+	for _, name := range src.formats[0].files(train) {
+		if src.formats[0].gzip {
 			name += "[.gz]"
 		}
-		missing.Files = append(missing.Files, name)
+		e.Files = append(e.Files, name)
 	}
-	for _, sub := range src.foldersIn(root) {
-		dir := filepath.Join(root, filepath.FromSlash(sub))
-		f := folder{os.DirFS(dir), dir}
-		ok, err := f.holds(names)
-		if ok || err != nil {
-			return f, err
-		}
-		missing.Looked = append(missing.Looked, dir)
-	}
-	return folder{}, missing
+	return e
 }
 
 // foldersIn lists where below root the files may be. Root itself counts when it
 // is called like one of the set's own folders, or when the set's file names are
 // unmistakable: those of MNIST and Fashion-MNIST are the same.
-func (src *source) foldersIn(root string) []string {
-	subs := src.folders
+func (f *format) foldersIn(root string) []string {
+	subs := f.folders
 	abs, err := filepath.Abs(root)
 	if err != nil {
 		abs = root
 	}
-	own := src.ownNames
-	for _, sub := range src.folders {
+	own := f.ownNames
+	for _, sub := range f.folders {
 		own = own || strings.HasSuffix(filepath.ToSlash(abs), "/"+sub)
 	}
 	if own {

@@ -12,6 +12,31 @@ func Split(n int, seed uint64) (train, validate []int, err error) {
 	return order[n/10:], order[:n/10], nil
 }
 
+// Split divides the images of s as the function Split does. Where images have
+// several labels it divides the stored images, so that all labels of one are on
+// the same side.
+func (s *Set) Split(seed uint64) (train, validate []int, err error) {
+	if s.Rows == nil {
+		return Split(s.Len(), seed)
+	}
+	stored := (len(s.Pixels) + len(s.Values)) / s.Shape.Len()
+	trainRows, validateRows, err := Split(stored, seed)
+	if err != nil {
+		return nil, nil, err
+	}
+	byRow := make([][]int, stored)
+	for i, row := range s.Rows {
+		byRow[row] = append(byRow[row], i)
+	}
+	gather := func(rows []int) (list []int) {
+		for _, row := range rows {
+			list = append(list, byRow[row]...)
+		}
+		return list
+	}
+	return gather(trainRows), gather(validateRows), nil
+}
+
 // NumPyShuffle returns range(n) in the order of
 // numpy.random.RandomState(seed).shuffle, for seed < 2^32 and n <= 2^32.
 func NumPyShuffle(n int, seed uint64) ([]int, error) {

@@ -2,18 +2,12 @@ package dataset
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"image"
-	"image/draw"
-	"image/jpeg"
-	"io"
 	"io/fs"
 	"path"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 )
 
 const (
@@ -23,14 +17,14 @@ const (
 	// maxTinyImageNet bounds how many images a damaged list can name; the
 	// published training part has 100,000.
 	maxTinyImageNet = 1 << 17
-	maxJPEG         = 1 << 20 // bytes; the published images have up to about 10,000
 )
 
 // readTinyImageNet reads Tiny-ImageNet (CS231n, Stanford) from its folder, whose
 // files are wnids.txt and, for the test part, val/val_annotations.txt: the
 // published labels end with the validation images, which serve as the test
 // images. Classes are sorted like folders; images are resized to s.Shape.
-func (s *Set) readTinyImageNet(dir folder, files []file) error {
+func (s *Set) readTinyImageNet(in input) error {
+	dir, files := in.folder, in.files
 	classes, err := readWnids(files[0])
 	if err != nil {
 		return err
@@ -45,13 +39,7 @@ func (s *Set) readTinyImageNet(dir folder, files []file) error {
 		return err
 	}
 	s.ClassNames = classes
-	return s.decodeImages(dir, images)
-}
-
-// labelledFile is one image: the slash-separated places where it may be, and its class.
-type labelledFile struct {
-	paths []string
-	class int
+	return s.decodeImages(dir, images, checkTinyImage)
 }
 
 // readWnids returns the sorted WordNet numbers of the classes, one a line.
@@ -144,75 +132,10 @@ func eachLine(f file, limit int, use func(line string) error) error {
 	return nil
 }
 
-// decodeImages fills s with images in the order of the list, on all cores. Of
-// several errors it returns that of the first image.
-func (s *Set) decodeImages(dir folder, images []labelledFile) error {
-	size := s.Shape.Len()
-	s.Pixels = make([]uint8, len(images)*size)
-	s.Labels = make([]int, len(images))
-	workers := min(runtime.GOMAXPROCS(0), len(images))
-	failed := make([]int, workers)
-	errs := make([]error, workers)
-	var wg sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() {
-			for i := w; i < len(images); i += workers {
-				s.Labels[i] = images[i].class
-				if err := decodeJPEG(s.Pixels[i*size:(i+1)*size], s.Shape, dir, images[i].paths); err != nil {
-					failed[w], errs[w] = i, err
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	var first error
-	at := len(images)
-	for w, err := range errs {
-		if err != nil && failed[w] < at {
-			at, first = failed[w], err
-		}
-	}
-	return first
-}
-
-// decodeJPEG reads an image of 64x64 from the first of the places that has it
-// and writes it to dst, [C][H][W]. Grey images get three equal channels.
-func decodeJPEG(dst []uint8, shape Shape, dir folder, places []string) error {
-	var r fs.File
-	var err error
-	for _, name := range places {
-		if r, err = dir.fs.Open(name); !isAbsent(err) {
-			break
-		}
-	}
-	name := dir.path(places[0])
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, errors.Unwrap(err))
-	}
-	defer r.Close()
-	// The header comes first, so that no size in it makes the decoder allocate.
-	var head strings.Builder
-	limited := io.LimitReader(r, maxJPEG)
-	config, err := jpeg.DecodeConfig(io.TeeReader(limited, &head))
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, cut("JPEG header", err))
-	}
-	if config.Width != tinyImageNetSide || config.Height != tinyImageNetSide {
-		return fmt.Errorf("%s: image of %dx%d, want %dx%d", name, config.Width, config.Height, tinyImageNetSide, tinyImageNetSide)
-	}
-	decoded, err := jpeg.Decode(io.MultiReader(strings.NewReader(head.String()), limited))
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, cut("JPEG", err))
-	}
-	rgba := image.NewRGBA(decoded.Bounds())
-	draw.Draw(rgba, rgba.Bounds(), decoded, decoded.Bounds().Min, draw.Src)
-	plane := make([]uint8, tinyImageNetSide*tinyImageNetSide)
-	for c := range shape.C {
-		for i := range plane {
-			plane[i] = rgba.Pix[4*i+c]
-		}
-		resizePlane(dst[c*shape.H*shape.W:][:shape.H*shape.W], shape.H, shape.W, plane, tinyImageNetSide, tinyImageNetSide)
+// checkTinyImage wants the size of the published images.
+func checkTinyImage(c image.Config) error {
+	if c.Width != tinyImageNetSide || c.Height != tinyImageNetSide {
+		return fmt.Errorf("image of %dx%d, want %dx%d", c.Width, c.Height, tinyImageNetSide, tinyImageNetSide)
 	}
 	return nil
 }

@@ -80,7 +80,7 @@ func readTiny(t testing.TB, m fstest.MapFS, train bool) (*Set, error) {
 	}
 	defer closeAll(files)
 	s := &Set{Name: "tiny-imagenet", Train: train, Shape: Shape{3, 32, 32}}
-	return s, s.readTinyImageNet(dir, files)
+	return s, s.readTinyImageNet(input{folder: dir, files: files})
 }
 
 func TestReadTinyImageNet(t *testing.T) {
@@ -111,7 +111,7 @@ func TestReadTinyImageNet(t *testing.T) {
 }
 
 // A gradient keeps its direction, so rows are rows, and no pixel moves.
-func TestDecodeJPEGKeepsPlaces(t *testing.T) {
+func TestDecodeImageKeepsPlaces(t *testing.T) {
 	m := image.NewGray(image.Rect(0, 0, 64, 64))
 	for y := range 64 {
 		for x := range 64 {
@@ -123,7 +123,7 @@ func TestDecodeJPEGKeepsPlaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	dst := make([]uint8, 3*32*32)
-	if err := decodeJPEG(dst, Shape{3, 32, 32}, folder{fstest.MapFS{"a": {Data: b.Bytes()}}, "D"}, []string{"a"}); err != nil {
+	if err := decodeImage(dst, Shape{3, 32, 32}, folder{fstest.MapFS{"a": {Data: b.Bytes()}}, "D"}, []string{"a"}, checkTinyImage); err != nil {
 		t.Fatal(err)
 	}
 	for y := 1; y < 31; y++ {
@@ -165,8 +165,8 @@ func TestReadTinyImageNetRefusesDamage(t *testing.T) {
 		{"the folder as name", list, []byte(line(".", wnid(0))), false, []string{"line 1", `"."`}},
 		{"twice", list, []byte(line("val_0.JPEG", wnid(0)) + line("val_0.JPEG", wnid(1))), false, []string{"line 2", `"val_0.JPEG"`, "no other line"}},
 		{"image missing", list, []byte(line("val_9.JPEG", wnid(0))), false, []string{"D/val/images/val_9.JPEG", "not exist"}},
-		{"no JPEG", "val/images/val_1.JPEG", []byte("GIF89a"), false, []string{"D/val/images/val_1.JPEG", "JPEG header"}},
-		{"JPEG without content", "val/images/val_1.JPEG", nil, false, []string{"D/val/images/val_1.JPEG", "JPEG header", "cut off"}},
+		{"no JPEG", "val/images/val_1.JPEG", []byte("GIF89a"), false, []string{"D/val/images/val_1.JPEG", `"GIF8"`, "want a PNG or JPEG image"}},
+		{"JPEG without content", "val/images/val_1.JPEG", nil, false, []string{"D/val/images/val_1.JPEG", "empty file", "want a PNG or JPEG image"}},
 		{"JPEG cut off", "val/images/val_1.JPEG", good[:len(good)-30], false, []string{"D/val/images/val_1.JPEG: JPEG", "short Huffman data"}},
 		{"size", "val/images/val_1.JPEG", jpegOf(t, 32, tinyColours[1]), false, []string{"D/val/images/val_1.JPEG: image of 32x32", "want 64x64"}},
 		{"huge size", "val/images/val_1.JPEG", huge, false, []string{"image of 65535x65535", "want 64x64"}},

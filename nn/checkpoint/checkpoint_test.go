@@ -161,6 +161,7 @@ func TestParseRefuses(t *testing.T) {
 		{"not JSON", "does not start", file("hello", 0)},
 		{"broken JSON", "header", file("{"+one, 4)},
 		{"JSON goes on", "follows", file("{"+one+"}{}", 4)},
+		{"control character", `"\x1b"`, file(`{"\u001b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4)},
 		{"name twice", "appears twice", file("{"+one+","+one+"}", 4)},
 		{"unknown type", `"F8"`, file(`{"a":{"dtype":"F8","shape":[4],"data_offsets":[0,4]}}`, 4)},
 		{"wrong size", "wants 4 bytes", file(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,8]}}`, 8)},

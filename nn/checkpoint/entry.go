@@ -1,5 +1,6 @@
 // Package checkpoint reads and writes the files that hold a network's weights:
-// named tensors in the safetensors format, replaced as a whole or not at all.
+// named tensors in the safetensors format or in that of PyTorch's torch.save,
+// replaced as a whole or not at all.
 package checkpoint
 
 import (
@@ -7,6 +8,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
+	"unicode"
 
 	"github.com/deepuncertainty/ddu/tensor"
 )
@@ -79,6 +82,15 @@ func (e Entry) check() error {
 	}
 	if len(e.Data) != want {
 		return fmt.Errorf("tensor %q: %d bytes of data, %s%v wants %d", e.Name, len(e.Data), e.DType, e.Shape, want)
+	}
+	return nil
+}
+
+// checkName refuses names that would do more to a terminal than be shown, which
+// no module has.
+func checkName(name string) error {
+	if strings.ContainsFunc(name, unicode.IsControl) {
+		return fmt.Errorf("tensor %.100q: a name has no control characters", name)
 	}
 	return nil
 }

@@ -8,43 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 )
-
-// File is the content of a safetensors file: named tensors in a fixed order and
-// free text about them.
-type File struct {
-	Entries  []Entry
-	Metadata map[string]string
-}
-
-// Entry returns the tensor of that name.
-func (f *File) Entry(name string) (Entry, bool) {
-	i := slices.IndexFunc(f.Entries, func(e Entry) bool { return e.Name == name })
-	if i < 0 {
-		return Entry{}, false
-	}
-	return f.Entries[i], true
-}
 
 // maxHeader bounds the header, as the format's own implementation does.
 const maxHeader = 100_000_000
 
 const metadataName = "__metadata__"
-
-// ReadSafetensors reads a whole file.
-func ReadSafetensors(path string) (*File, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	f, err := ParseSafetensors(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return f, nil
-}
 
 // ParseSafetensors decodes a safetensors file (https://huggingface.co/docs/safetensors):
 // 8 bytes with the length of the header, little endian; a JSON object from
@@ -100,6 +70,9 @@ func parseHeader(header []byte) (*File, []span, error) {
 			return nil, nil, err
 		}
 		name := token.(string)
+		if err := checkName(name); err != nil {
+			return nil, nil, err
+		}
 		if seen[name] {
 			return nil, nil, fmt.Errorf("%q appears twice", name)
 		}

@@ -39,6 +39,12 @@ func (f *File) Encode(w io.Writer) error {
 
 // header returns the JSON object, filled up with spaces to a multiple of 8.
 func (f *File) header() ([]byte, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	if _, taken := f.Entry(metadataName); taken {
+		return nil, fmt.Errorf("tensor %q: this name is taken", metadataName)
+	}
 	var b bytes.Buffer
 	field := func(name string, v any) error {
 		if b.Len() == 0 {
@@ -64,15 +70,8 @@ func (f *File) header() ([]byte, error) {
 			return nil, err
 		}
 	}
-	seen, at := map[string]bool{metadataName: true}, 0
+	at := 0
 	for _, e := range f.Entries {
-		if err := e.check(); err != nil {
-			return nil, err
-		}
-		if seen[e.Name] {
-			return nil, fmt.Errorf("tensor %q: this name is taken", e.Name)
-		}
-		seen[e.Name] = true
 		err := field(e.Name, struct {
 			DType   DType  `json:"dtype"`
 			Shape   []int  `json:"shape"`

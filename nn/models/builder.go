@@ -100,6 +100,7 @@ func (c *classifier) forward(ctx *autograd.Context, x *autograd.Variable, body f
 		return nil, nil, err
 	}
 	image := autograd.ToImage(ctx, x)
+	image = nn.Then(ctx, x, image, autograd.Cast(ctx, image, ctx.DType))
 	features = nn.Then(ctx, x, image, body(ctx, image))
 	logits = c.last.Forward(ctx, features)
 	if c.temp != 1 {

@@ -6,6 +6,7 @@ import (
 	"github.com/deepuncertainty/ddu/autograd"
 	"github.com/deepuncertainty/ddu/kernels"
 	"github.com/deepuncertainty/ddu/nn"
+	"github.com/deepuncertainty/ddu/tensor"
 )
 
 // residualNet is a ResNet: a 3x3 stem and four stages of 64, 128, 256 and 512
@@ -134,10 +135,15 @@ func convNormAct(ctx *autograd.Context, x *autograd.Variable, conv nn.Layer, bn 
 	return y
 }
 
-// globalAverage averages the whole map of size x size, releasing x: [N, C].
+// globalAverage averages the whole map of size x size, releasing x: [N, C] in
+// float32, so that features are not rounded.
 func globalAverage(ctx *autograd.Context, x *autograd.Variable, size int) *autograd.Variable {
-	pooled := autograd.AvgPool2d(ctx, x, size, size)
-	ctx.Release(x)
+	exact := autograd.Cast(ctx, x, tensor.Float32)
+	if exact != x {
+		ctx.Release(x)
+	}
+	pooled := autograd.AvgPool2d(ctx, exact, size, size)
+	ctx.Release(exact)
 	y := autograd.Flatten(ctx, pooled)
 	ctx.Release(pooled)
 	return y

@@ -92,5 +92,5 @@ func (n *vggNet) body(ctx *autograd.Context, x *autograd.Variable) *autograd.Var
 			y = nn.Then(ctx, x, y, convNormAct(ctx, y, u.conv, u.bn, u.act.Func, nil))
 		}
 	}
-	return nn.Then(ctx, x, y, autograd.Flatten(ctx, y))
+	return nn.Then(ctx, x, y, nn.Flatten{}.Forward(ctx, y))
 }

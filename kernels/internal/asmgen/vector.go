@@ -64,6 +64,47 @@ type program struct {
 	initial map[int]value
 	window  bool // rows are the elements of a window: always by strips
 	bundled int  // how many streams, the last ones, share a pointer
+
+	half     map[int]bool // streams of bfloat16: widened when loaded, rounded when stored
+	bfloat16 bool         // the twin of the program of that name without BF16
+}
+
+// inBFloat16 returns the twin of p whose streams of these names are bfloat16.
+func (p *program) inBFloat16(streams ...string) *program {
+	twin := *p
+	twin.name += "BF16"
+	twin.bfloat16 = true
+	twin.code, twin.scalars = slices.Clone(p.code), slices.Clone(p.scalars)
+	return twin.mixed(streams...)
+}
+
+// mixed makes the streams of these names bfloat16.
+func (p *program) mixed(streams ...string) *program {
+	p.half = map[int]bool{}
+	for _, name := range streams {
+		i := slices.Index(p.streams, name)
+		if i < 0 || p.isRow(i) || p.inBundle(i) {
+			panic(p.name + " has no stream of elements " + name)
+		}
+		p.half[i] = true
+	}
+	return p
+}
+
+// size is how many bytes an element of a stream takes.
+func (p *program) size(stream int) int {
+	if p.half[stream] {
+		return 2
+	}
+	return 4
+}
+
+// unit is the size of the smallest elements: what offsets count in.
+func (p *program) unit() int {
+	if len(p.half) > 0 {
+		return 2
+	}
+	return 4
 }
 
 func newProgram(name string) *program { return &program{name: name} }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"go/format"
+	"slices"
 	"strings"
 )
 
@@ -12,6 +13,10 @@ import (
 func emitVectorGo(programs []*program) []byte {
 	var b bytes.Buffer
 	b.WriteString(header + "package kernels\n\nimport (\n\"math\"\n\"unsafe\"\n)\n\nvar (\n")
+	twins := map[string]bool{}
+	for _, p := range programs {
+		twins[p.name] = p.bfloat16
+	}
 	for _, p := range programs {
 		var set, fixed []string
 		for i, s := range p.scalars {
@@ -22,7 +27,11 @@ func emitVectorGo(programs []*program) []byte {
 			}
 		}
 		fmt.Fprintf(&b, "\n// streams: %s; scalars: %s\n", strings.Join(p.streams, ", "), strings.Join(append(set, "-")[:max(len(set), 1)], ", "))
-		fmt.Fprintf(&b, "vec%s = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portable%s}, scalars: [maxVectorScalars]float32{%s}}\n", p.name, p.name, strings.Join(fixed, ", "))
+		twin := ""
+		if twins[p.name+"BF16"] {
+			twin = fmt.Sprintf(", bf16: &vec%sBF16", p.name)
+		}
+		fmt.Fprintf(&b, "vec%s = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portable%s}, scalars: [maxVectorScalars]float32{%s}%s}\n", p.name, p.name, strings.Join(fixed, ", "), twin)
 	}
 	b.WriteString(")\n\nvar vectorKernels = [...]*vectorKernel{")
 	for _, p := range programs {
@@ -40,56 +49,136 @@ func emitVectorGo(programs []*program) []byte {
 }
 
 func portableProgram(b *bytes.Buffer, p *program) {
-	// Race instrumentation of these loops would make them useless for testing
-	// the code that calls them.
-	fmt.Fprintf(b, "\n//go:norace\nfunc portable%s(args *vectorArgs) {\n", p.name)
+	// The race detector's instrumentation and pointer checks of these loops would
+	// make them useless for testing the code that calls them.
+	fmt.Fprintf(b, "\n//go:norace\n//go:nocheckptr\nfunc portable%s(args *vectorArgs) {\n", p.name)
 	for i, s := range p.scalars {
 		fmt.Fprintf(b, "s%d := args.scalars[%d] // %s\n", i, i, s)
 	}
-	b.WriteString("for row := range args.rows {\n")
-	for i, s := range p.streams {
-		if p.inBundle(i) {
-			first := p.pointer(i)
-			fmt.Fprintf(b, "p%d := unsafe.Add(args.streams[%d], row*args.strides[%d]+%d*args.strides[%d]) // %s\n", i, first, first, i-first, stepStream, s)
-		} else if p.reads(i) {
-			fmt.Fprintf(b, "p%d := unsafe.Add(args.streams[%d], row*args.strides[%d]) // %s\n", i, i, i, s)
-		}
-	}
-	for v, in := range p.code {
-		if in.isReduction() {
-			fmt.Fprintf(b, "r%d := %s\n", v, goOperand(p, in.b))
-		}
-	}
-	b.WriteString("for i := range args.cols {\n")
-	last := p.lastUses()
-	for v, in := range p.code {
-		if in.op == opSumRow {
-			fmt.Fprintf(b, "r%d += %s\n", v, goOperand(p, in.a))
-			continue
-		}
-		if in.op == opMaxRow {
-			fmt.Fprintf(b, "r%d = max(%s, r%d)\n", v, goOperand(p, in.a), v)
-			continue
-		}
-		if in.op == opStore {
-			fmt.Fprintf(b, "*(*float32)(unsafe.Add(p%d, 4*i)) = %s\n", in.imm, goOperand(p, in.a))
-			continue
-		}
-		if in.op == opScalar || last[v] == 0 {
-			continue
-		}
-		fmt.Fprintf(b, "v%d := %s\n", v, goExpression(p, in))
-		if initial, ok := p.initial[int(in.a)]; ok && in.op == opLoad {
-			fmt.Fprintf(b, "if row == 0 {\nv%d = %s\n}\n", v, goOperand(p, initial))
-		}
+	g := goEmitter{b, p, p.lastUses()}
+	if slices.ContainsFunc(p.kept, func(s int) bool { return p.half[s] }) {
+		g.columns()
+	} else {
+		g.rows()
 	}
 	b.WriteString("}\n")
-	for v, in := range p.code {
+}
+
+// goEmitter writes the loops of one program.
+type goEmitter struct {
+	*bytes.Buffer
+	p    *program
+	last []int
+}
+
+// rows writes a loop over rows around one over columns; kept streams are in
+// memory.
+func (g goEmitter) rows() {
+	g.WriteString("for row := range args.rows {\n")
+	for i := range g.p.streams {
+		g.pointer(i)
+	}
+	for v, in := range g.p.code {
 		if in.isReduction() {
-			fmt.Fprintf(b, "*(*float32)(p%d) = r%d\n", in.imm, v)
+			fmt.Fprintf(g, "r%d := %s\n", v, goOperand(g.p, in.b))
 		}
 	}
-	b.WriteString("}\n}\n")
+	g.WriteString("for i := range args.cols {\n")
+	for v, in := range g.p.code {
+		if in.op == opStore {
+			g.store(in.imm, goOperand(g.p, in.a))
+			continue
+		}
+		g.instruction(v, in)
+		if initial, ok := g.p.initial[int(in.a)]; ok && in.op == opLoad {
+			fmt.Fprintf(g, "if row == 0 {\nv%d = %s\n}\n", v, goOperand(g.p, initial))
+		}
+	}
+	g.WriteString("}\n")
+	for v, in := range g.p.code {
+		if in.isReduction() {
+			fmt.Fprintf(g, "*(*float32)(p%d) = r%d\n", in.imm, v)
+		}
+	}
+	g.WriteString("}\n")
+}
+
+// columns writes a loop over columns around one over rows, for kept streams that
+// must not be rounded between rows.
+func (g goEmitter) columns() {
+	g.WriteString("for i := range args.cols {\n")
+	for _, s := range g.p.kept {
+		fmt.Fprintf(g, "p%d := args.streams[%d] // %s\n", s, s, g.p.streams[s])
+		from := goLoad(g.p, s)
+		if initial, ok := g.p.initial[s]; ok {
+			from = goOperand(g.p, initial)
+		}
+		fmt.Fprintf(g, "k%d := %s\n", s, from)
+	}
+	g.WriteString("for row := range args.rows {\n")
+	for i := range g.p.streams {
+		if !g.p.isKept(i) {
+			g.pointer(i)
+		}
+	}
+	for v, in := range g.p.code {
+		switch {
+		case in.op == opStore && g.p.isKept(in.imm):
+			fmt.Fprintf(g, "k%d = %s\n", in.imm, goOperand(g.p, in.a))
+		case in.op == opStore:
+			g.store(in.imm, goOperand(g.p, in.a))
+		case in.op == opLoad && g.p.isKept(int(in.a)):
+			fmt.Fprintf(g, "v%d := k%d\n", v, in.a)
+		default:
+			g.instruction(v, in)
+		}
+	}
+	g.WriteString("}\n")
+	for _, s := range g.p.kept {
+		if g.p.stores(s) {
+			g.store(s, fmt.Sprintf("k%d", s))
+		}
+	}
+	g.WriteString("}\n")
+}
+
+// pointer declares where a row of a stream begins.
+func (g goEmitter) pointer(i int) {
+	name := g.p.streams[i]
+	if g.p.inBundle(i) {
+		first := g.p.pointer(i)
+		fmt.Fprintf(g, "p%d := unsafe.Add(args.streams[%d], row*args.strides[%d]+%d*args.strides[%d]) // %s\n", i, first, first, i-first, stepStream, name)
+	} else if g.p.reads(i) {
+		fmt.Fprintf(g, "p%d := unsafe.Add(args.streams[%d], row*args.strides[%d]) // %s\n", i, i, i, name)
+	}
+}
+
+func (g goEmitter) store(stream int, v string) {
+	if g.p.half[stream] {
+		fmt.Fprintf(g, "*(*uint16)(unsafe.Add(p%d, 2*i)) = BFloat16FromFloat32(%s)\n", stream, v)
+		return
+	}
+	fmt.Fprintf(g, "*(*float32)(unsafe.Add(p%d, 4*i)) = %s\n", stream, v)
+}
+
+// instruction writes what is no store.
+func (g goEmitter) instruction(v int, in instruction) {
+	switch {
+	case in.op == opSumRow:
+		fmt.Fprintf(g, "r%d += %s\n", v, goOperand(g.p, in.a))
+	case in.op == opMaxRow:
+		fmt.Fprintf(g, "r%d = max(%s, r%d)\n", v, goOperand(g.p, in.a), v)
+	case in.op != opScalar && g.last[v] != 0:
+		fmt.Fprintf(g, "v%d := %s\n", v, goExpression(g.p, in))
+	}
+}
+
+// goLoad is the element of a stream.
+func goLoad(p *program, stream int) string {
+	if p.half[stream] {
+		return fmt.Sprintf("Float32FromBFloat16(*(*uint16)(unsafe.Add(p%d, 2*i)))", stream)
+	}
+	return fmt.Sprintf("*(*float32)(unsafe.Add(p%d, 4*i))", stream)
 }
 
 func goOperand(p *program, v value) string {
@@ -115,7 +204,7 @@ func goExpression(p *program, in instruction) string {
 	}
 	switch in.op {
 	case opLoad:
-		return fmt.Sprintf("*(*float32)(unsafe.Add(p%d, 4*i))", in.a)
+		return goLoad(p, int(in.a))
 	case opRow:
 		return fmt.Sprintf("*(*float32)(p%d)", in.a)
 	case opIndex:

@@ -23,6 +23,8 @@ func emitVectorNEON(programs []*program) []byte {
 		fmt.Fprintf(a, "DATA iota<>+%d(SB)/4, $%d\n", 4*i, i)
 	}
 	a.WriteString("GLOBL iota<>(SB), RODATA|NOPTR, $16\n")
+	a.WriteString("\n// What rounds the upper half of a float32 to nearest, with the last bit of it added.\n")
+	a.WriteString("DATA half<>+0(SB)/4, $0x7fff\nGLOBL half<>(SB), RODATA|NOPTR, $4\n")
 	for _, p := range programs {
 		a.text("vector"+p.name+"NEON", "args *vectorArgs")
 		e := &neonEmitter{assembly: a, p: p, last: p.lastUses()}
@@ -40,6 +42,10 @@ func emitVectorNEON(programs []*program) []byte {
 // start loads the arguments and returns how many registers are taken.
 func (e *neonEmitter) start() int {
 	e.op("MOVD args+0(FP), R0")
+	if len(e.p.half) > 0 {
+		e.op("MOVD $half<>(SB), R11")
+		e.op("VLD1R (R11), [V%d.S4]", neonRounding)
+	}
 	pinned := e.pin()
 	for i := range e.p.streams {
 		if e.p.reads(i) {
@@ -89,12 +95,20 @@ func (e *neonEmitter) rows(pinned int) {
 		e.op("MOVD %d(R0), R11", vecStrides+8*i)
 		e.op("ADD R11, %s", neonPointer(i))
 		if !e.p.isRow(i) {
-			e.op("SUB R14, %s", neonPointer(i))
+			e.op("SUB %s, %s", e.columnBytes(i), neonPointer(i))
 		}
 	}
 	e.op("SUBS $1, R13")
 	e.op("BNE row")
 	e.op("RET")
+}
+
+// columnBytes is R14, which counts columns of four bytes, for a stream.
+func (e *neonEmitter) columnBytes(stream int) string {
+	if e.p.half[stream] {
+		return "R14>>1"
+	}
+	return "R14"
 }
 
 // startRow loads the row's scalars and sets what it is reduced to.
@@ -113,7 +127,7 @@ func (e *neonEmitter) startRow() {
 func (e *neonEmitter) advance(n int) {
 	for i := range e.p.streams {
 		if e.p.reads(i) && !e.p.isRow(i) {
-			e.op("ADD $%d, %s", 4*n, neonPointer(i))
+			e.op("ADD $%d, %s", e.p.size(i)*n, neonPointer(i))
 		}
 	}
 	for v, in := range e.p.code {
@@ -178,7 +192,7 @@ func (e *neonEmitter) strip(pinned, n int, name string, single bool) {
 		}
 		e.op("MOVD %d(R0), %s", vecStreams+8*i, neonPointer(i))
 		if !e.p.isRow(i) {
-			e.op("ADD R14, %s", neonPointer(i))
+			e.op("ADD %s, %s", e.columnBytes(i), neonPointer(i))
 		}
 	}
 	kept := make([]map[int]int, n)
@@ -255,7 +269,7 @@ func (e *neonEmitter) pin() int {
 }
 
 func (e *neonEmitter) body(pinned int, single bool) {
-	r := newRegisters(pinned, 32)
+	r := newRegisters(pinned, e.registers())
 	for i := range e.p.code {
 		e.instruction(i, r, single)
 		if in := e.p.code[i]; in.op == opStore && e.p.inBundle(in.imm) {
@@ -269,20 +283,71 @@ func (e *neonEmitter) body(pinned int, single bool) {
 	}
 }
 
+// Registers for rounding to bfloat16.
+const neonRounding, neonRounded, neonTwice, neonOrdered = 31, 30, 29, 28
+
+func (e *neonEmitter) registers() int {
+	if len(e.p.half) > 0 {
+		return neonOrdered
+	}
+	return 32
+}
+
 func (e *neonEmitter) load(stream, reg int, single bool) {
-	if single {
-		e.op("FMOVS (%s), F%d", neonPointer(e.p.pointer(stream)), reg)
-	} else {
-		e.op("FMOVQ %d(%s), F%d", 16*e.vector, neonPointer(e.p.pointer(stream)), reg)
+	pointer := neonPointer(e.p.pointer(stream))
+	switch {
+	case e.p.half[stream]:
+		e.widen(pointer, reg, single)
+	case single:
+		e.op("FMOVS (%s), F%d", pointer, reg)
+	default:
+		e.op("FMOVQ %d(%s), F%d", 16*e.vector, pointer, reg)
 	}
 }
 
 func (e *neonEmitter) store(reg, stream int, single bool) {
-	if single {
-		e.op("FMOVS F%d, (%s)", reg, neonPointer(e.p.pointer(stream)))
-	} else {
-		e.op("FMOVQ F%d, %d(%s)", reg, 16*e.vector, neonPointer(e.p.pointer(stream)))
+	pointer := neonPointer(e.p.pointer(stream))
+	switch {
+	case e.p.half[stream]:
+		e.narrow(reg, pointer, single)
+	case single:
+		e.op("FMOVS F%d, (%s)", reg, pointer)
+	default:
+		e.op("FMOVQ F%d, %d(%s)", reg, 16*e.vector, pointer)
 	}
+}
+
+// widen loads bfloat16, which are the upper halves of float32.
+func (e *neonEmitter) widen(pointer string, reg int, single bool) {
+	if single {
+		e.op("MOVHU (%s), R11", pointer)
+		e.op("LSL $16, R11")
+		e.op("FMOVS R11, F%d", reg)
+		return
+	}
+	e.op("FMOVD %d(%s), F%d", 8*e.vector, pointer, reg)
+	e.op("VUSHLL $0, V%d.H4, V%d.S4", reg, reg)
+	e.op("VSHL $16, V%d.S4, V%d.S4", reg, reg)
+}
+
+// narrow rounds to nearest, ties to even, and stores the upper halves. Twice a NaN
+// is a NaN that has its highest bit set, so that its upper half is one.
+func (e *neonEmitter) narrow(reg int, pointer string, single bool) {
+	e.op("VSHL $15, V%d.S4, V%d.S4", reg, neonRounded)
+	e.op("VUSHR $31, V%d.S4, V%d.S4", neonRounded, neonRounded)
+	e.op("VADD V%d.S4, V%d.S4, V%d.S4", neonRounding, neonRounded, neonRounded)
+	e.op("VADD V%d.S4, V%d.S4, V%d.S4", reg, neonRounded, neonRounded)
+	e.word(0x4E20D400, "fadd", neonTwice, reg, reg)
+	e.word(0x4E20E400, "fcmeq", neonOrdered, reg, reg)
+	e.op("VBIF V%d.B16, V%d.B16, V%d.B16", neonOrdered, neonTwice, neonRounded)
+	if single {
+		e.op("FMOVS F%d, R11", neonRounded)
+		e.op("LSR $16, R11")
+		e.op("MOVH R11, (%s)", pointer)
+		return
+	}
+	e.op("VUZP2 V%d.H8, V%d.H8, V%d.H8", neonRounded, neonRounded, neonRounded)
+	e.op("FMOVD F%d, %d(%s)", neonRounded, 8*e.vector, pointer)
 }
 
 func (e *neonEmitter) instruction(i int, r *registers, single bool) {

@@ -1,6 +1,10 @@
 package main
 
-import "strings"
+import (
+	"path"
+	"slices"
+	"strings"
+)
 
 // activations, in the order of kernels.Activation.
 var activations = []string{"None", "ReLU", "LeakyReLU", "ELU"}
@@ -34,7 +38,56 @@ func vectorPrograms() []*program {
 			}
 		}
 	}
-	return all
+	return append(all, bfloat16Programs(all)...)
+}
+
+// bfloat16Streams are the streams of activations and their gradients, by the name
+// of a program without its variant.
+var bfloat16Streams = []struct {
+	program string
+	streams []string
+}{
+	{"Add", []string{"a", "b", "y"}}, {"Mul", []string{"a", "b", "y"}}, {"Axpy", []string{"x", "y"}}, {"Scale", []string{"x", "y"}},
+	{"Fill", []string{"y"}}, {"AddBias", []string{"y"}}, {"SumRows", []string{"x"}}, {"Deviations", []string{"x"}},
+	{"MaxPoolFirst", []string{"x", "y"}}, {"MaxPoolNext", []string{"x", "y"}}, {"MaxPoolGradient", []string{"dy", "dx"}},
+	{"SumWindowFirst", []string{"x"}}, {"SumWindowNext", []string{"x"}}, {"Dropout", []string{"x", "y"}},
+	{"Activation*Gradient", []string{"dy", "y", "dx"}}, {"Activation*", []string{"x", "y"}},
+	{"BatchNormReduce*", []string{"dy", "y", "x"}}, {"BatchNormGradient*", []string{"dy", "y", "x", "dx", "dresidual"}},
+	{"BatchNorm*", []string{"y", "x", "residual"}},
+}
+
+// bfloat16Programs are the twins of those programs that pass over activations, and
+// those that go from one element type to the other.
+func bfloat16Programs(all []*program) []*program {
+	var twins []*program
+	for _, p := range all {
+		for _, b := range bfloat16Streams {
+			matched, err := path.Match(b.program, strings.TrimSuffix(p.name, "Accumulate"))
+			if err != nil {
+				panic(err)
+			}
+			if matched {
+				has := func(s string) bool { return slices.Contains(p.streams, s) }
+				twins = append(twins, p.inBFloat16(slices.DeleteFunc(slices.Clone(b.streams), func(s string) bool { return !has(s) })...))
+				break
+			}
+		}
+	}
+	twins = append(twins, copyProgram("Round").mixed("y"), copyProgram("Widen").mixed("x"), binary("AddRounded", (*program).add).mixed("a", "y"))
+	for _, act := range activations {
+		for _, residual := range []bool{false, true} {
+			p := batchNorm(act, residual)
+			p.name += "Rounded"
+			twins = append(twins, p.mixed(append([]string{"y"}, p.streams[4:]...)...))
+		}
+	}
+	return twins
+}
+
+func copyProgram(name string) *program {
+	p := newProgram(name)
+	p.out("y", p.in("x"))
+	return p
 }
 
 func when(condition bool, s string) string {

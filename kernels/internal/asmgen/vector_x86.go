@@ -19,7 +19,16 @@ var (
 	avx2Vector   = x86Vector{"AVX2", "Y", 8, 15, false} // Y15 masks the tail
 )
 
-// Streams are addressed as (pointer)(CX*1).
+// extent says how much of a vector the body works on.
+type extent int
+
+const (
+	whole  extent = iota
+	masked        // the rest of a row
+	single        // one element of it, where the instruction set cannot mask
+)
+
+// Streams are addressed as (pointer)(CX*scale); CX counts units of the program.
 var x86Pointers = [maxStreams]string{"R8", "R9", "R10", "R11", "R12", "R13", "BX", "SI"}
 
 // x86Emitter writes one program for one instruction set.
@@ -32,6 +41,31 @@ type x86Emitter struct {
 	masks    *registers
 	vector   int         // of several side by side
 	keptRegs map[int]int // of the kept streams, nil where they are in memory
+
+	rounding  int   // register of the constant that rounds to bfloat16
+	temporary []int // registers to round in
+}
+
+// reserve keeps registers for rounding to bfloat16.
+func (e *x86Emitter) reserve() {
+	if len(e.p.half) == 0 {
+		return
+	}
+	if e.opmask {
+		e.rounding, e.temporary = 31, []int{30}
+		e.count = 30
+	} else {
+		e.rounding, e.temporary = 15, []int{12, 13, 14}
+		e.count = 12
+	}
+}
+
+// rest is what the body does with the elements after the last whole vector.
+func (e *x86Emitter) rest() extent {
+	if len(e.p.half) > 0 && !e.opmask {
+		return single
+	}
+	return masked
 }
 
 func emitVectorX86(programs []*program, v x86Vector) []byte {
@@ -41,9 +75,12 @@ func emitVectorX86(programs []*program, v x86Vector) []byte {
 		fmt.Fprintf(a, "DATA iota<>+%d(SB)/4, $%d\n", 4*i, i)
 	}
 	a.WriteString("GLOBL iota<>(SB), RODATA|NOPTR, $64\n")
+	a.WriteString("\n// What rounds the upper half of a float32 to nearest, with the last bit of it added.\n")
+	a.WriteString("DATA half<>+0(SB)/4, $0x7fff\nGLOBL half<>(SB), RODATA|NOPTR, $4\n")
 	for _, p := range programs {
 		a.text("vector"+p.name+v.level, "args *vectorArgs")
 		e := &x86Emitter{assembly: a, x86Vector: v, p: p, last: p.lastUses()}
+		e.reserve()
 		pinned := e.start()
 		if len(p.kept) > 0 {
 			e.columns(pinned)
@@ -64,6 +101,9 @@ func (e *x86Emitter) start() int {
 		e.op("MOVQ %d(DI), AX", vecMask)
 		e.op("KMOVW AX, K1")
 	}
+	if len(e.p.half) > 0 {
+		e.op("VPBROADCASTD half<>(SB), %s", e.name(e.rounding))
+	}
 	pinned := e.pin()
 	for i := range e.p.streams {
 		if e.p.reads(i) {
@@ -78,7 +118,7 @@ func (e *x86Emitter) start() int {
 
 // loadTailMask makes a vector a mask where there are no mask registers.
 func (e *x86Emitter) loadTailMask() {
-	if !e.opmask {
+	if !e.opmask && e.rest() == masked {
 		e.op("MOVQ %d(DI), AX", vecMask)
 		e.op("VMOVUPS (AX), Y15")
 	}
@@ -86,24 +126,24 @@ func (e *x86Emitter) loadTailMask() {
 
 // rows emits a loop over rows around one over the vectors of a row.
 func (e *x86Emitter) rows(pinned int) {
-	e.op("MOVQ %d(DI), DX", vecCols)
-	e.op("ANDQ $%d, DX", -e.lanes)
-	e.op("SHLQ $2, DX")
+	e.end(e.lanes)
 	e.label("row")
 	e.startRow()
 	e.op("XORQ CX, CX")
 	e.op("CMPQ CX, DX")
 	e.op("JGE tail")
 	e.label("vector")
-	e.body(pinned, false)
-	e.op("ADDQ $%d, CX", 4*e.lanes)
+	e.body(pinned, whole)
+	e.op("ADDQ $%d, CX", e.p.unit()*e.lanes)
 	e.op("CMPQ CX, DX")
 	e.op("JLT vector")
 	e.label("tail")
 	e.op("TESTQ $%d, %d(DI)", e.lanes-1, vecCols)
 	e.op("JZ next")
 	e.loadTailMask()
-	e.body(pinned, true)
+	e.label("rest")
+	e.body(pinned, e.rest())
+	e.nextSingle("rest")
 	e.label("next")
 	for v, in := range e.p.code {
 		if in.isReduction() {
@@ -115,6 +155,26 @@ func (e *x86Emitter) rows(pinned int) {
 	e.op("JNZ row")
 	e.op("VZEROUPPER")
 	e.op("RET")
+}
+
+// end sets DX to where the last whole run of n elements ends.
+func (e *x86Emitter) end(n int) {
+	e.op("MOVQ %d(DI), DX", vecCols)
+	e.op("ANDQ $%d, DX", -n)
+	e.op("SHLQ $%d, DX", e.p.unit()/2)
+}
+
+// nextSingle goes on with the next element of a row, if elements are worked on
+// one by one.
+func (e *x86Emitter) nextSingle(label string) {
+	if e.rest() != single {
+		return
+	}
+	e.op("ADDQ $%d, CX", e.p.unit())
+	e.op("MOVQ %d(DI), AX", vecCols)
+	e.op("SHLQ $%d, AX", e.p.unit()/2)
+	e.op("CMPQ CX, AX")
+	e.op("JLT %s", label)
 }
 
 // startRow loads the row's scalars and sets what it is reduced to.
@@ -172,21 +232,21 @@ func (e *x86Emitter) columns(pinned int) {
 	}
 	e.op("XORQ CX, CX")
 	for _, n := range slices.Compact([]int{wide, 1}) {
-		e.op("MOVQ %d(DI), DX", vecCols)
-		e.op("ANDQ $%d, DX", -e.lanes*n)
-		e.op("SHLQ $2, DX")
+		e.end(e.lanes * n)
 		e.label(fmt.Sprintf("strip%d", n))
 		e.op("CMPQ CX, DX")
 		e.op("JGE end%d", n)
-		e.strip(pinned, n, false)
-		e.op("ADDQ $%d, CX", 4*e.lanes*n)
+		e.strip(pinned, n, whole)
+		e.op("ADDQ $%d, CX", e.p.unit()*e.lanes*n)
 		e.op("JMP strip%d", n)
 		e.label(fmt.Sprintf("end%d", n))
 	}
 	e.op("TESTQ $%d, %d(DI)", e.lanes-1, vecCols)
 	e.op("JZ done")
 	e.loadTailMask()
-	e.strip(pinned, 1, true)
+	e.label("restStrip")
+	e.strip(pinned, 1, e.rest())
+	e.nextSingle("restStrip")
 	e.label("done")
 	e.op("VZEROUPPER")
 	e.op("RET")
@@ -197,7 +257,7 @@ func (e *x86Emitter) columns(pinned int) {
 }
 
 // strip emits the loop over the rows of a strip of n vectors.
-func (e *x86Emitter) strip(pinned, n int, tail bool) {
+func (e *x86Emitter) strip(pinned, n int, tail extent) {
 	kept := make([]map[int]int, n)
 	free := pinned
 	for e.vector = range n {
@@ -219,7 +279,7 @@ func (e *x86Emitter) strip(pinned, n int, tail bool) {
 	}
 	e.op("MOVQ %d(DI), AX", vecRows)
 	row := fmt.Sprintf("row%d", n)
-	if tail {
+	if tail != whole {
 		row = "rowTail"
 	}
 	e.label(row)
@@ -247,17 +307,24 @@ func (e *x86Emitter) inRegister(stream int) bool {
 }
 
 func (e *x86Emitter) address(stream int) string {
-	pointer := x86Pointers[e.p.pointer(stream)]
-	if e.vector == 0 {
-		return fmt.Sprintf("(%s)(CX*1)", pointer)
+	pointer, size := x86Pointers[e.p.pointer(stream)], e.p.size(stream)
+	at := fmt.Sprintf("(%s)(CX*%d)", pointer, size/e.p.unit())
+	if e.vector > 0 {
+		at = fmt.Sprint(size*e.lanes*e.vector) + at
 	}
-	return fmt.Sprintf("%d(%s)(CX*1)", 4*e.lanes*e.vector, pointer)
+	return at
 }
 
-func (e *x86Emitter) load(stream, reg int, tail bool) {
+func (e *x86Emitter) load(stream, reg int, tail extent) {
+	if e.p.half[stream] {
+		e.widen(stream, reg, tail)
+		return
+	}
 	switch {
-	case !tail:
+	case tail == whole:
 		e.op("VMOVUPS %s, %s", e.address(stream), e.name(reg))
+	case tail == single:
+		e.op("VBROADCASTSS %s, %s", e.address(stream), e.name(reg))
 	case e.opmask:
 		e.op("VMOVUPS.Z %s, K1, %s", e.address(stream), e.name(reg))
 	default:
@@ -265,15 +332,67 @@ func (e *x86Emitter) load(stream, reg int, tail bool) {
 	}
 }
 
-func (e *x86Emitter) store(reg, stream int, tail bool) {
+func (e *x86Emitter) store(reg, stream int, tail extent) {
+	if e.p.half[stream] {
+		e.narrow(reg, stream, tail)
+		return
+	}
 	switch {
-	case !tail:
+	case tail == whole:
 		e.op("VMOVUPS %s, %s", e.name(reg), e.address(stream))
+	case tail == single:
+		e.op("VMOVSS X%d, %s", reg, e.address(stream))
 	case e.opmask:
 		e.op("VMOVUPS %s, K1, %s", e.name(reg), e.address(stream))
 	default:
 		e.op("VMASKMOVPS %s, Y15, %s", e.name(reg), e.address(stream))
 	}
+}
+
+// widen loads bfloat16, which are the upper halves of float32.
+func (e *x86Emitter) widen(stream, reg int, tail extent) {
+	switch tail {
+	case whole:
+		e.op("VPMOVZXWD %s, %s", e.address(stream), e.name(reg))
+	case masked:
+		e.op("VPMOVZXWD.Z %s, K1, %s", e.address(stream), e.name(reg))
+	case single:
+		e.op("VPBROADCASTW %s, %s", e.address(stream), e.name(reg))
+	}
+	e.op("VPSLLD $16, %s, %s", e.name(reg), e.name(reg))
+}
+
+// narrow rounds to nearest, ties to even, and stores the upper halves. Twice a NaN
+// is a NaN that has its highest bit set, so that its upper half is one.
+func (e *x86Emitter) narrow(reg, stream int, tail extent) {
+	x, r := e.name(reg), e.name(e.temporary[0])
+	e.op("VPSLLD $15, %s, %s", x, r)
+	e.op("VPSRLD $31, %s, %s", r, r)
+	e.op("VPADDD %s, %s, %s", e.name(e.rounding), r, r)
+	e.op("VPADDD %s, %s, %s", x, r, r)
+	if e.opmask {
+		e.op("VCMPPS $3, %s, %s, K7", x, x)
+		e.op("VADDPS %s, %s, K7, %s", x, x, r)
+		e.op("VPSRLD $16, %s, %s", r, r)
+		mask := ""
+		if tail == masked {
+			mask = "K1, "
+		}
+		e.op("VPMOVDW %s, %s%s", r, mask, e.address(stream))
+		return
+	}
+	twice, nan := e.name(e.temporary[1]), e.name(e.temporary[2])
+	e.op("VADDPS %s, %s, %s", x, x, twice)
+	e.op("VCMPPS $3, %s, %s, %s", x, x, nan)
+	e.op("VBLENDVPS %s, %s, %s, %s", nan, twice, r, r)
+	e.op("VPSRLD $16, %s, %s", r, r)
+	if tail == single {
+		e.op("VPEXTRW $0, X%d, %s", e.temporary[0], e.address(stream))
+		return
+	}
+	e.op("VPACKUSDW %s, %s, %s", r, r, r)
+	e.op("VPERMQ $8, %s, %s", r, r)
+	e.op("VMOVDQU X%d, %s", e.temporary[0], e.address(stream))
 }
 
 // pin loads what stays in registers: row scalars and the index always, scalars
@@ -310,9 +429,9 @@ func (e *x86Emitter) pin() int {
 
 // body writes the program once, for a whole vector or, with tail, for the rest
 // of a row.
-func (e *x86Emitter) body(pinned int, tail bool) {
+func (e *x86Emitter) body(pinned int, tail extent) {
 	r := newRegisters(pinned, e.count)
-	e.masks = newRegisters(2, 8)
+	e.masks = newRegisters(2, 7) // K7 is for rounding
 	for i := range e.p.code {
 		e.instruction(i, r, tail)
 		if in := e.p.code[i]; in.op == opStore && e.p.inBundle(in.imm) {
@@ -326,7 +445,11 @@ func (e *x86Emitter) body(pinned int, tail bool) {
 	if e.p.uses(opIndex) {
 		for v, in := range e.p.code {
 			if in.op == opIndex {
-				e.op("MOVL $%d, AX", e.lanes)
+				step := e.lanes
+				if tail == single {
+					step = 1
+				}
+				e.op("MOVL $%d, AX", step)
 				t := r.take()
 				e.op("VMOVD AX, X%d", t)
 				e.op("VPBROADCASTD X%d, %s", t, e.name(t))
@@ -338,7 +461,7 @@ func (e *x86Emitter) body(pinned int, tail bool) {
 	}
 }
 
-func (e *x86Emitter) instruction(i int, r *registers, tail bool) {
+func (e *x86Emitter) instruction(i int, r *registers, tail extent) {
 	in := e.p.code[i]
 	switch in.op {
 	case opScalar, opRow, opIndex:
@@ -456,10 +579,13 @@ func (e *x86Emitter) instruction(i int, r *registers, tail bool) {
 
 // accumulate adds a to, or takes the maximum with, what the row is reduced to;
 // in the last vector only the row's own columns count.
-func (e *x86Emitter) accumulate(in instruction, a, sum int, r *registers, tail bool) {
+func (e *x86Emitter) accumulate(in instruction, a, sum int, r *registers, tail extent) {
 	mnemonic := map[opcode]string{opSumRow: "VADDPS", opMaxRow: "VMAXPS"}[in.op]
+	if tail == single {
+		panic("asmgen: " + e.p.name + " is reduced along rows, for which elements one by one are not written")
+	}
 	switch {
-	case !tail:
+	case tail == whole:
 		e.op("%s %s, %s, %s", mnemonic, e.name(sum), e.name(a), e.name(sum))
 	case e.opmask:
 		e.op("%s %s, %s, K1, %s", mnemonic, e.name(sum), e.name(a), e.name(sum))

@@ -1,0 +1,150 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// randomBF16 returns n bfloat16 in [-1, 1] and the same as float32.
+func randomBF16(r *rand.Rand, n int) ([]uint16, []float32) {
+	half, wide := make([]uint16, n), randomSlice[float32](r, n)
+	Round(half, wide)
+	Widen(wide, half)
+	return half, wide
+}
+
+// checkConv2dBF16 compares every direction with sums in float64 of what bfloat16
+// holds: the bound is that of the float32 sum, and for a rounded result half a unit
+// of its last place.
+func checkConv2dBF16(t failer, r *rand.Rand, s Conv2dShape, act Activation, accumulate bool) {
+	t.Helper()
+	what := fmt.Sprintf("%+v act %v accumulate %v", s, act, accumulate)
+	x16, x := randomBF16(r, s.inputLen())
+	dy16, dy := randomBF16(r, s.outputLen())
+	residual16, residual := randomBF16(r, s.outputLen())
+	dx16, dx := randomBF16(r, s.inputLen())
+	weights := randomSlice[float32](r, s.weightLen())
+	w := make([]float32, len(weights))
+	roundInPlace(w, weights)
+	bias := randomSlice[float32](r, s.OC)
+	dw := randomSlice[float32](r, s.weightLen())
+
+	plain, fused, bdx, bdw := newBound(len(dy)), newBound(len(dy)), newBound(len(x)), newBound(len(w))
+	for i := range dy {
+		plain.add(i, float64(bias[i%s.OC]))
+		fused.add(i, float64(bias[i%s.OC]))
+		fused.add(i, float64(residual[i]))
+	}
+	if accumulate {
+		for i := range dx {
+			bdx.add(i, float64(dx[i]))
+		}
+		for i := range dw {
+			bdw.add(i, float64(dw[i]))
+		}
+	}
+	directConv2d(s, func(xi, wi, yi int) {
+		plain.add(yi, float64(x[xi])*float64(w[wi]))
+		fused.add(yi, float64(x[xi])*float64(w[wi]))
+		bdx.add(xi, float64(dy[yi])*float64(w[wi]))
+		bdw.add(wi, float64(dy[yi])*float64(x[xi]))
+	})
+
+	forward, backward := PackConv2dBF16(weights, s, ConvForward), PackTemporaryBF16(weights, s, ConvBackwardData)
+	defer backward.Free()
+	y16 := poisoned16(len(dy))
+	Conv2dForwardBF16(y16, x16, forward, bias, s)
+	plain.checkFinished(t, what+" forward", y16, s.C*s.KH*s.KW, ActNone, s.Algorithm(ConvForward))
+	y16 = poisoned16(len(dy))
+	Conv2dForwardFusedBF16(y16, x16, forward, bias, residual16, act, s)
+	fused.checkFinished(t, what+" fused", y16, s.C*s.KH*s.KW, act, s.Algorithm(ConvForward))
+	if !accumulate {
+		dx16 = poisoned16(len(x))
+	}
+	Conv2dBackwardDataBF16(dx16, dy16, backward, s, accumulate)
+	bdx.checkFinished(t, what+" backward data", dx16, s.OC*s.KH*s.KW, ActNone, s.Algorithm(ConvBackwardData))
+	Conv2dBackwardWeightsBF16(dw, x16, dy16, s, accumulate)
+	terms := s.N * s.OutH() * s.OutW()
+	if s.Algorithm(ConvBackwardWeights) == ConvWinograd {
+		largest := slices.Max(bdw.size)
+		for i := range bdw.size {
+			bdw.size[i] = largest
+		}
+		terms = winogradBound
+	}
+	bdw.check(t, what+" backward weights", dw, terms)
+}
+
+// checkFinished is check for results that went through an activation and were rounded:
+// the error of the float32 sum and half a unit of the last of eight bits. Winograd's
+// sums have errors that follow the largest of all sums.
+func (b bound) checkFinished(t failer, what string, got []uint16, terms int, act Activation, algorithm ConvAlgorithm) {
+	t.Helper()
+	largest := slices.Max(append(b.size, 0))
+	for i, v := range got {
+		e := float64(terms+4) * 0x1p-24 * b.size[i]
+		if algorithm == ConvWinograd {
+			e = winogradBound * 0x1p-24 * largest
+		}
+		want := activate(b.want[i], act)
+		if e += 1e-7 * math.Abs(want); !(math.Abs(float64(Float32FromBFloat16(v))-want) <= e+0x1p-8*(math.Abs(want)+e)) {
+			t.Fatalf("%s: element %d is %v, want %v", what, i, Float32FromBFloat16(v), want)
+		}
+	}
+}
+
+func poisoned16(n int) []uint16 {
+	s := make([]uint16, n)
+	for i := range s {
+		s[i] = 0x7fc0 // NaN
+	}
+	return s
+}
+
+func TestConv2dBF16(t *testing.T) {
+	for _, a := range []ConvAlgorithm{ConvDirect, ConvAuto} {
+		withAlgorithm(t, a)
+		eachLevel(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(17, 18))
+			for i, s := range convCases {
+				checkConv2dBF16(t, r, s, Activation(i%int(numActivations)), i%2 == 0)
+			}
+		})
+	}
+}
+
+func TestConv2dBF16OfAnyShape(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		rapid.Check(t, func(t *rapid.T) {
+			s := Conv2dShape{
+				N: rapid.IntRange(1, 40).Draw(t, "N"), C: rapid.IntRange(1, 40).Draw(t, "C"), OC: rapid.IntRange(1, 70).Draw(t, "OC"),
+				H: rapid.IntRange(1, 6).Draw(t, "H"), W: rapid.IntRange(1, 6).Draw(t, "W"),
+				KH: rapid.IntRange(1, 3).Draw(t, "KH"), KW: rapid.IntRange(1, 3).Draw(t, "KW"),
+				Stride: rapid.IntRange(1, 3).Draw(t, "stride"), Padding: rapid.IntRange(0, 2).Draw(t, "padding"),
+			}
+			if s.Check() != nil {
+				t.Skip("the kernel is larger than the input")
+			}
+			checkConv2dBF16(t, rand.New(rand.NewPCG(19, 20)), s, Activation(rapid.IntRange(0, 3).Draw(t, "act")), rapid.Bool().Draw(t, "accumulate"))
+		})
+	})
+}
+
+func TestConv2dBF16OfNoImages(t *testing.T) {
+	s := Conv2dShape{0, 3, 4, 4, 5, 3, 3, 1, 1}
+	w := make([]float32, s.weightLen())
+	dw := []float32{7}
+	dw = append(dw, make([]float32, s.weightLen()-1)...)
+	Conv2dForwardBF16(nil, nil, PackConv2dBF16(w, s, ConvForward), nil, s)
+	Conv2dForwardFusedBF16(nil, nil, PackConv2dBF16(w, s, ConvForward), nil, nil, ActReLU, s)
+	Conv2dBackwardDataBF16(nil, nil, PackConv2dBF16(w, s, ConvBackwardData), s, false)
+	Conv2dBackwardWeightsBF16(dw, nil, nil, s, false)
+	if dw[0] != 0 {
+		t.Errorf("the gradient of no images is %v, want 0", dw[0])
+	}
+}
