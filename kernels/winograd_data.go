@@ -23,7 +23,7 @@ type winogradConv struct {
 	images, tiles int // of a chunk
 }
 
-// winogradProduct is convProduct for weights from winogradPanels.
+// winogradProduct is convProduct for weights from winogradPacking.
 func winogradProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection, accumulate bool, e *epilogue) {
 	depth, width := d.depthWidth(s)
 	w := winogradConv{
