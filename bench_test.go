@@ -9,6 +9,7 @@ import (
 	"github.com/deepuncertainty/ddu/bench"
 	"github.com/deepuncertainty/ddu/kernels"
 	"github.com/deepuncertainty/ddu/nn/models"
+	"github.com/deepuncertainty/ddu/tensor"
 )
 
 // BenchmarkDDU holds the benchmarks of the kernels, so that
@@ -25,7 +26,7 @@ func BenchmarkDDU(b *testing.B) {
 			x, y, z := make([]float32, n*n), make([]float32, n*n), make([]float32, n*n)
 			report(b, 2*n*n*n, peak, func() { kernels.Gemm(false, false, n, n, n, x, n, y, n, false, z, n) })
 		})
-		cases, err := bench.Conv2dCases("resnet18", models.Options{Mod: true}, 128)
+		cases, err := bench.Conv2dCases("resnet18", models.Options{Mod: true}, 128, tensor.Float32)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -6,15 +6,16 @@ import (
 	"testing"
 )
 
-// The README shows the body of Example as it is compiled and run here.
+// The program in the README is Example, whole, as it is compiled and run here.
 func TestReadmeShowsTheExample(t *testing.T) {
-	_, body, _ := strings.Cut(text(t, "example_test.go"), "func Example() {\n")
-	body, _, found := strings.Cut(body, "\t// Output:")
-	if !found {
+	example, rest, found := strings.Cut(text(t, "example_test.go"), "\n\t// Output:")
+	_, after, closed := strings.Cut(rest, "\n}\n")
+	if !found || !closed {
 		t.Fatal("example_test.go has no Example with an output")
 	}
-	if !strings.Contains(text(t, "README.md"), strings.TrimRight(body, "\n")) {
-		t.Error("README.md does not show the body of Example in example_test.go")
+	program := strings.NewReplacer("package ddu_test\n", "package main\n", "func Example() {\n", "func main() {\n").Replace(example + "\n}\n" + after)
+	if !strings.Contains(text(t, "README.md"), "```go\n"+program+"```\n") {
+		t.Errorf("README.md does not show example_test.go as a program:\n%s", program)
 	}
 }
 

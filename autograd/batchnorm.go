@@ -71,8 +71,7 @@ func batchNormForward(ctx *Context, n *Node) {
 			n.fail("residual %v, want %v like x", r.Shape(), n.value(0).Shape())
 		}
 	}
-	mean := ctx.save(n, tensor.Float32, c).Float32s()
-	invstd := ctx.save(n, tensor.Float32, c).Float32s()
+	mean, invstd, scale, shift := batchNormSaved(ctx.save(n, tensor.Float32, 4, c))
 	if a.Training {
 		if rows < 2 {
 			n.fail("x %v has one value per channel, training wants more", n.value(0).Shape())
@@ -83,19 +82,34 @@ func batchNormForward(ctx *Context, n *Node) {
 		copy(mean, a.Running.Mean.Float32s())
 		copy(invstd, a.Running.Var.Float32s())
 	}
-	scale, shift := ctx.save(n, tensor.Float32, c), ctx.save(n, tensor.Float32, c)
-	a.affine(scale.Float32s(), shift.Float32s(), mean, invstd, n.floats(1), n.floats(2))
+	a.affine(scale, shift, mean, invstd, n.floats(1), n.floats(2))
 	y := ctx.newLike(n, n.value(0))
 	normalize(y, n.value(0), scale, shift, n.value(3), a.Activation, rows, c)
 	// The residual may be gone by then.
 	n.repeatable = n.value(3) == nil
 }
 
+// batchNormSaved are the rows of what a node saves.
+func batchNormSaved(t *tensor.Tensor) (mean, invstd, scale, shift []float32) {
+	s, c := t.Float32s(), t.Dim(1)
+	return s[:c], s[c : 2*c], s[2*c : 3*c], s[3*c:]
+}
+
 // batchNormAgain: the pass over x costs a hundredth of the convolution that reads
 // its result, and lets half of the activations go.
 func batchNormAgain(n *Node, y *tensor.Tensor) {
 	c := y.Dim(1)
-	normalize(y, n.value(0), n.saved[2], n.saved[3], nil, n.Attrs.(BatchNormAttrs).Activation, y.Len()/c, c)
+	_, _, scale, shift := batchNormSaved(n.saved[0])
+	normalize(y, n.value(0), scale, shift, nil, n.Attrs.(BatchNormAttrs).Activation, y.Len()/c, c)
+}
+
+// addVector adds dv to the gradient of v.
+func (t *Tape) addVector(v *Variable, dv []float32) {
+	if g, accumulate := t.target(v); accumulate {
+		kernels.Add(g.Float32s(), g.Float32s(), dv)
+	} else if g != nil {
+		copy(g.Float32s(), dv)
+	}
 }
 
 // update moves the running statistics towards those of the batch.
@@ -134,7 +148,7 @@ func batchNormBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 	}
 	c := x.Value.Dim(1)
 	rows := x.Value.Len() / c
-	mean, invstd := n.saved[0].Float32s(), n.saved[1].Float32s()
+	mean, invstd, _, _ := batchNormSaved(n.saved[0])
 	y := dy // any tensor of the length: without activation nobody looks
 	if a.Activation != kernels.ActNone {
 		y = n.Output.Value
@@ -143,8 +157,8 @@ func batchNormBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 	defer n.pool.Put(sums)
 	sumDz, sumDzXhat := sums.Float32s()[:c], sums.Float32s()[c:]
 	batchNormSums(sumDz, sumDzXhat, dy, y, x.Value, mean, invstd, a.Activation, rows, c)
-	addGradient(t, n.Inputs[1], tensor.FromFloat32(sumDzXhat, c))
-	addGradient(t, n.Inputs[2], tensor.FromFloat32(sumDz, c))
+	t.addVector(n.Inputs[1], sumDzXhat)
+	t.addVector(n.Inputs[2], sumDz)
 
 	wantsResidual := residual != nil && residual.requiresGrad
 	if wantsResidual && (a.Activation == kernels.ActNone || residual == x || !x.requiresGrad) {

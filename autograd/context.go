@@ -134,8 +134,19 @@ func (c *Context) share(n *Node, x *Variable, value *tensor.Tensor) {
 // after the backward rule ran.
 func (c *Context) save(n *Node, dt tensor.DType, shape ...int) *tensor.Tensor {
 	t := c.pool().Get(dt, shape...)
-	n.saved = append(n.saved, t)
+	n.keep(t)
 	return t
+}
+
+// keep saves t, which came from the node's pool.
+func (n *Node) keep(t *tensor.Tensor) {
+	for i, s := range n.saved {
+		if s == nil {
+			n.saved[i] = t
+			return
+		}
+	}
+	n.fail("more than %d tensors to save", maxSaved)
 }
 
 // scratch returns n float32 that live until the caller puts the tensor back.

@@ -23,14 +23,14 @@ type packedWeights struct {
 // dt. A parameter keeps the packed copy of its current version, which any number of
 // goroutines may use; keep tells whether to make such a copy if there is none.
 // Otherwise the copy is temporary. The caller frees what it gets.
-func packWeights(w *Variable, s kernels.Conv2dShape, d kernels.ConvDirection, dt tensor.DType, keep bool) *packedWeights {
-	p := &packedWeights{dtype: dt, level: kernels.CurrentLevel(), algorithm: s.Algorithm(d), kept: keep && w.param != nil}
+func packWeights(w *Variable, s kernels.Conv2dShape, d kernels.ConvDirection, dt tensor.DType, keep bool) packedWeights {
+	p := packedWeights{dtype: dt, level: kernels.CurrentLevel(), algorithm: s.Algorithm(d), kept: keep && w.param != nil}
 	if w.param != nil {
 		// The version is read before the value: a copy made while the value
 		// changes is never taken for one of the new version.
 		p.version = w.param.version.Load()
 		if q := w.param.packed[d].Load(); q != nil && q.version == p.version && q.dtype == dt && q.level == p.level && q.algorithm == p.algorithm {
-			return q
+			return *q
 		}
 	}
 	values := w.Value.Float32s()
@@ -47,7 +47,8 @@ func packWeights(w *Variable, s kernels.Conv2dShape, d kernels.ConvDirection, dt
 		p.f32 = p.temporary.Data
 	}
 	if p.kept {
-		w.param.packed[d].Store(p)
+		stays := p // a temporary copy is not to be moved to the heap
+		w.param.packed[d].Store(&stays)
 	}
 	return p
 }

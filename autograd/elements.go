@@ -156,12 +156,12 @@ func batchNormStats(mean, variance []float32, x *tensor.Tensor, rows, c int) {
 }
 
 // normalize is kernels.BatchNormForward.
-func normalize(y, x, scale, shift, residual *tensor.Tensor, act kernels.Activation, rows, c int) {
+func normalize(y, x *tensor.Tensor, scale, shift []float32, residual *tensor.Tensor, act kernels.Activation, rows, c int) {
 	if half(y) {
-		kernels.BatchNormForward(halves(y), halves(x), floats(scale), floats(shift), halves(residual), act, rows, c)
+		kernels.BatchNormForward(halves(y), halves(x), scale, shift, halves(residual), act, rows, c)
 		return
 	}
-	kernels.BatchNormForward(floats(y), floats(x), floats(scale), floats(shift), floats(residual), act, rows, c)
+	kernels.BatchNormForward(floats(y), floats(x), scale, shift, floats(residual), act, rows, c)
 }
 
 // batchNormSums is kernels.BatchNormBackwardReduce.

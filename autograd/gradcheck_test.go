@@ -291,16 +291,11 @@ func TestEveryOpHasARuleAndACase(t *testing.T) {
 	}
 }
 
-// forEachCase runs f for every case, once per instruction-set level; short: only
-// at the level in use.
+// forEachCase runs f for every case at each level that is tested.
 func forEachCase(t *testing.T, f func(t *testing.T, op Op, c gradCase)) {
 	old := kernels.CurrentLevel()
 	defer func() { _ = kernels.SetLevel(old) }()
-	levels := kernels.Levels()
-	if testing.Short() {
-		levels = []kernels.Level{old}
-	}
-	for _, l := range levels {
+	for _, l := range testedLevels() {
 		if err := kernels.SetLevel(l); err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ package autograd
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/deepuncertainty/ddu/tensor"
 )
@@ -104,7 +105,9 @@ func (o Op) String() string {
 // functions named after the operations do this with checked types; Apply is for
 // running a recorded Node again on other inputs.
 func Apply(ctx *Context, op Op, attrs any, inputs ...*Variable) *Variable {
-	n := Node{Op: op, Attrs: attrs, Inputs: inputs, Output: new(Variable), pool: ctx.pool()}
+	n := nodes.Get().(*Node)
+	defer func() { *n = Node{}; nodes.Put(n) }()
+	*n = Node{Op: op, Attrs: attrs, Inputs: inputs, Output: new(Variable), pool: ctx.pool()}
 	for i, in := range inputs {
 		if in == nil {
 			continue
@@ -118,7 +121,7 @@ func Apply(ctx *Context, op Op, attrs any, inputs ...*Variable) *Variable {
 	if r := ctx.Trace(); r != nil {
 		n.traceForward(ctx, r)
 	} else {
-		rules[op].forward(ctx, &n)
+		rules[op].forward(ctx, n)
 	}
 	if ctx.Tape == nil {
 		n.dropSaved()
@@ -143,6 +146,10 @@ func (n *Node) wantType(i int) {
 		n.fail("input %d is %v, want %v (convert it with Cast)", i, got, want)
 	}
 }
+
+// nodes are at work in Apply. The functions of the table are passed a pointer, so a
+// new one would be allocated for each operation.
+var nodes = sync.Pool{New: func() any { return new(Node) }}
 
 func readsNothing(*Node) reads { return 0 }
 func readsFirst(*Node) reads   { return 1 }

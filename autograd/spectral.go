@@ -74,7 +74,7 @@ func spectralScaleForward(ctx *Context, n *Node) {
 		for _, singular := range []*tensor.Tensor{o.U, o.V} {
 			kept := ctx.pool().GetLike(singular)
 			kept.CopyFrom(singular)
-			n.saved = append(n.saved, kept)
+			n.keep(kept)
 		}
 	}
 	f := o.factor()

@@ -33,14 +33,17 @@ type Node struct {
 	Inputs []*Variable // in the order of the operation's arguments, nil where left out
 	Output *Variable
 
-	saved []*tensor.Tensor // what backward needs besides inputs and output
-	pool  *tensor.Pool     // that saved came from
+	saved [maxSaved]*tensor.Tensor // what backward needs besides inputs and output
+	pool  *tensor.Pool             // that saved came from
 
 	// repeatable tells that the output can be computed again, cheaply, from inputs
 	// that the backward rule reads, parameters and what was saved. It is dropped
 	// when the forward pass is done with it, and made again when backward wants it.
 	repeatable bool
 }
+
+// maxSaved is how much an operation may save.
+const maxSaved = 2
 
 // NewTape returns an empty tape.
 func NewTape() *Tape { return new(Tape) }
@@ -71,8 +74,8 @@ func (t *Tape) Reset() {
 	t.done = false
 }
 
-// record keeps n, whose forward has run.
-func (t *Tape) record(n Node) {
+// record keeps a copy of n, whose forward has run.
+func (t *Tape) record(n *Node) {
 	if t.done {
 		panic("autograd: " + n.Op.String() + ": this tape has run Backward, call Reset before recording more")
 	}
@@ -80,14 +83,14 @@ func (t *Tape) record(n Node) {
 		t.pool = n.pool
 	}
 	if n.Output.requiresGrad {
-		reads := rules[n.Op].reads(&n)
+		reads := rules[n.Op].reads(n)
 		n.readers(reads, func(root *Variable) { root.memory.readers++ })
 		n.Output.memory.repeatable = n.repeatable
 		n.Output.memory.node = len(t.nodes)
 	} else {
 		n.dropSaved()
 	}
-	t.nodes = append(t.nodes, n)
+	t.nodes = append(t.nodes, *n)
 }
 
 // reads tells which values a backward rule reads: bit i stands for input i.
@@ -108,10 +111,10 @@ func (n *Node) readers(r reads, f func(root *Variable)) {
 }
 
 func (n *Node) dropSaved() {
-	for _, s := range n.saved {
+	for i, s := range n.saved {
 		n.pool.Put(s)
+		n.saved[i] = nil
 	}
-	n.saved = nil
 }
 
 // Backward computes the gradient of loss, a single number, for every parameter

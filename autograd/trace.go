@@ -69,7 +69,8 @@ func (n *Node) span(d trace.Direction, bytes float64) trace.Span {
 		c := n.conv2dShape()
 		s.Shape = fmt.Sprintf("%dx%s", c.N, trace.Conv2dName(c))
 		if d != trace.Pack && d != trace.BackwardBias {
-			s.Flops, s.Kernel = trace.Conv2dFlops(c), trace.Conv2dKernel(c, d)
+			bf16 := half(n.Inputs[0].Value)
+			s.Flops, s.Kernel, s.BF16 = trace.Conv2dFlops(c), trace.Conv2dKernel(c, d, bf16), bf16 && trace.MultipliesBF16(c, d)
 		}
 	case OpLinear, OpMatMul:
 		x, columns := n.Inputs[0].Value, n.Output.Value.Dim(1)

@@ -31,6 +31,9 @@ func ReadBaseline(path string) (*LayersResult, error) {
 	if err := json.Unmarshal(data, r); err != nil {
 		return nil, fmt.Errorf("baseline: %s: want what ddu bench layers --record writes: %w", path, err)
 	}
+	if r.DType == "" {
+		r.DType = "fp32" // recorded before there was another
+	}
 	if r.Network == "" || r.ISA == "" || len(r.Rows) == 0 {
 		return nil, fmt.Errorf("baseline: %s: want what ddu bench layers --record writes: network, isa or rows are missing", path)
 	}
@@ -96,6 +99,7 @@ func (r *LayersResult) fits(now *LayersResult, cases []Conv2dCase) error {
 	check("batch", r.Batch, now.Batch)
 	check("mnist", r.MNIST, now.MNIST)
 	check("mod", r.Mod, now.Mod)
+	check("dtype", r.DType, now.DType)
 	if len(differs) > 0 {
 		return errors.New("the baseline cannot be compared with: " + strings.Join(differs, ", "))
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 func layersResult(percents ...float64) *LayersResult {
-	r := &LayersResult{Network: "lenet", Batch: 4, MNIST: true, CPU: "a CPU", ISA: kernels.CurrentLevel().String(), Threads: kernels.Threads(), PeakGFLOPS: 100}
+	r := &LayersResult{Network: "lenet", DType: "fp32", Batch: 4, MNIST: true, CPU: "a CPU", ISA: kernels.CurrentLevel().String(), Threads: kernels.Threads(), PeakGFLOPS: 100}
 	rows := []LayerRow{
 		{Shape: "1x28x28-6-k5s1p0", Direction: trace.Forward}, {Shape: "1x28x28-6-k5s1p0", Direction: trace.BackwardWeights},
 		{Shape: "6x12x12-16-k5s1p0", Direction: trace.Forward}, {Shape: "6x12x12-16-k5s1p0", Direction: trace.BackwardData},
@@ -61,7 +61,7 @@ func TestRecordedBaselines(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		_, cases, err := LayersOptions{Network: r.Network, Batch: r.Batch, Seconds: 1, MNIST: r.MNIST, Mod: r.Mod}.resolve()
+		_, cases, err := LayersOptions{Network: r.Network, Batch: r.Batch, Seconds: 1, MNIST: r.MNIST, Mod: r.Mod, DType: r.DType}.resolve()
 		if err == nil {
 			err = r.fits(r, cases)
 		}
@@ -160,7 +160,7 @@ func TestDisturbed(t *testing.T) {
 func TestLayersText(t *testing.T) {
 	r := layersResult(50, 40, 30, 20, 10)
 	r.ISA, r.Threads = "avx2", 1
-	want := `convolutions of lenet, input 1x28x28, batch 4, avx2, 1 thread, FMA peak 100.0 GFLOP/s (a CPU)
+	want := `convolutions of lenet fp32, input 1x28x28, batch 4, avx2, 1 thread, FMA peak 100.0 GFLOP/s (a CPU)
 
 shape              direction         count     ms  GFLOP/s  % peak  kernel
 1x28x28-6-k5s1p0   forward               2  1.000     50.0    50.0  direct

@@ -4,6 +4,7 @@ import (
 	"github.com/deepuncertainty/ddu/autograd/trace"
 	"github.com/deepuncertainty/ddu/kernels"
 	"github.com/deepuncertainty/ddu/nn/models"
+	"github.com/deepuncertainty/ddu/tensor"
 	"github.com/deepuncertainty/ddu/tensor/random"
 )
 
@@ -12,23 +13,25 @@ import (
 type Conv2dCase struct {
 	Shape     kernels.Conv2dShape
 	Direction trace.Direction
-	Count     int // how often a training step computes it
+	Count     int          // how often a training step computes it
+	DType     tensor.DType // of activations: Float32 or BFloat16
 }
 
 // Conv2dCases returns what a training step of a network computes: its
-// convolutions at a batch size, as Convolutions takes it, in each direction.
-func Conv2dCases(network string, o models.Options, batch int) ([]Conv2dCase, error) {
+// convolutions at a batch size, as Convolutions takes it, in each direction, with
+// activations of type dt.
+func Conv2dCases(network string, o models.Options, batch int, dt tensor.DType) ([]Conv2dCase, error) {
 	all, err := Convolutions(network, o, batch)
 	if err != nil {
 		return nil, err
 	}
 	var cases []Conv2dCase
 	for _, c := range all {
-		cases = append(cases, Conv2dCase{c.Shape, trace.Forward, c.Count})
+		cases = append(cases, Conv2dCase{c.Shape, trace.Forward, c.Count, dt})
 		if c.CountData > 0 {
-			cases = append(cases, Conv2dCase{c.Shape, trace.BackwardData, c.CountData})
+			cases = append(cases, Conv2dCase{c.Shape, trace.BackwardData, c.CountData, dt})
 		}
-		cases = append(cases, Conv2dCase{c.Shape, trace.BackwardWeights, c.Count})
+		cases = append(cases, Conv2dCase{c.Shape, trace.BackwardWeights, c.Count, dt})
 	}
 	return cases, nil
 }
@@ -46,6 +49,9 @@ func (c Conv2dCase) Prepare() func() {
 	fillNormal(x)
 	fillNormal(y)
 	fillNormal(w)
+	if c.DType == tensor.BFloat16 {
+		return c.prepareBF16(x, w, y)
+	}
 	switch c.Direction {
 	case trace.Forward:
 		packed := packWeights(w, s, kernels.ConvForward)
@@ -55,6 +61,23 @@ func (c Conv2dCase) Prepare() func() {
 		return func() { kernels.Conv2dBackwardData(x, y, packed, s, false) }
 	case trace.BackwardWeights:
 		return func() { kernels.Conv2dBackwardWeights(w, x, y, s, false) }
+	}
+	panic("bench: a convolution has no direction " + string(c.Direction))
+}
+
+func (c Conv2dCase) prepareBF16(wideX, w, wideY []float32) func() {
+	s, x, y := c.Shape, make([]uint16, len(wideX)), make([]uint16, len(wideY))
+	kernels.Round(x, wideX)
+	kernels.Round(y, wideY)
+	switch c.Direction {
+	case trace.Forward:
+		packed := kernels.PackConv2dBF16(w, s, kernels.ConvForward)
+		return func() { kernels.Conv2dForwardBF16(y, x, packed, nil, s) }
+	case trace.BackwardData:
+		packed := kernels.PackConv2dBF16(w, s, kernels.ConvBackwardData)
+		return func() { kernels.Conv2dBackwardDataBF16(x, y, packed, s, false) }
+	case trace.BackwardWeights:
+		return func() { kernels.Conv2dBackwardWeightsBF16(w, x, y, s, false) }
 	}
 	panic("bench: a convolution has no direction " + string(c.Direction))
 }

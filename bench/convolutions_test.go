@@ -6,6 +6,7 @@ import (
 
 	"github.com/deepuncertainty/ddu/autograd/trace"
 	"github.com/deepuncertainty/ddu/nn/models"
+	"github.com/deepuncertainty/ddu/tensor"
 )
 
 // The convolutions of the published networks, by name: how often a forward pass
@@ -59,7 +60,7 @@ func TestConvolutions(t *testing.T) {
 
 // Each case computes something, in the direction it says.
 func TestConv2dCases(t *testing.T) {
-	cases, err := Conv2dCases("lenet", models.Options{}, 3)
+	cases, err := Conv2dCases("lenet", models.Options{}, 3, tensor.Float32)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +81,7 @@ func TestConv2dCases(t *testing.T) {
 		c.Prepare()()
 	}
 	for _, batch := range []int{0, -1} {
-		if _, err := Conv2dCases("lenet", models.Options{}, batch); err == nil {
+		if _, err := Conv2dCases("lenet", models.Options{}, batch, tensor.Float32); err == nil {
 			t.Errorf("batch %d is taken", batch)
 		}
 	}

@@ -9,7 +9,9 @@ import (
 
 	"github.com/deepuncertainty/ddu/autograd/trace"
 	"github.com/deepuncertainty/ddu/kernels"
+	"github.com/deepuncertainty/ddu/nn"
 	"github.com/deepuncertainty/ddu/nn/models"
+	"github.com/deepuncertainty/ddu/tensor"
 )
 
 // LayersOptions say which convolutions to measure.
@@ -19,6 +21,7 @@ type LayersOptions struct {
 	Seconds float64 // for each shape and direction
 	MNIST   bool    // 1x28x28 input; always for lenet
 	Mod     bool
+	DType   string // of activations: "fp32", also where empty, or "bf16"
 }
 
 // LayersResult is a measurement of the convolutions of a network. It is also
@@ -28,11 +31,12 @@ type LayersResult struct {
 	Batch   int    `json:"batch"`
 	MNIST   bool   `json:"mnist"`
 	Mod     bool   `json:"mod"`
+	DType   string `json:"dtype"`
 	CPU     string `json:"cpu"`
 	ISA     string `json:"isa"`
 	Threads int    `json:"threads"`
-	// PeakGFLOPS is the FMA peak of the threads, the median of those measured
-	// beside the rows.
+	// PeakGFLOPS is the multiply-add peak of the threads, the median of those
+	// measured beside the rows: of float32, or of bfloat16 where units multiply it.
 	PeakGFLOPS float64 `json:"peak_gflops"`
 	// ProcessorPercent is how much of the processors the measurements of the
 	// peak were given, on average; 0 where unknown. See Disturbed.
@@ -101,17 +105,22 @@ func (o LayersOptions) resolve() (LayersOptions, []Conv2dCase, error) {
 	if o.Batch == 0 {
 		o.Batch = NetworkBatch(o.Network)
 	}
+	o.DType = cmp.Or(o.DType, "fp32")
 	if err := checkSeconds(o.Seconds); err != nil {
 		return o, nil, err
 	}
-	cases, err := Conv2dCases(o.Network, models.Options{Input: inputShape(o.MNIST), Mod: o.Mod}, o.Batch)
+	dt, err := nn.ParsePrecision(o.DType)
+	if err != nil {
+		return o, nil, err
+	}
+	cases, err := Conv2dCases(o.Network, models.Options{Input: inputShape(o.MNIST), Mod: o.Mod}, o.Batch, dt)
 	return o, cases, err
 }
 
 // header is the result without its measurements.
 func (o LayersOptions) header() *LayersResult {
 	return &LayersResult{
-		Network: o.Network, Batch: o.Batch, MNIST: o.MNIST, Mod: o.Mod,
+		Network: o.Network, Batch: o.Batch, MNIST: o.MNIST, Mod: o.Mod, DType: o.DType,
 		CPU: kernels.CPU().Name, ISA: kernels.CurrentLevel().String(), Threads: kernels.Threads(),
 	}
 }
@@ -135,11 +144,11 @@ func measureCase(ctx context.Context, c Conv2dCase, seconds float64) (row LayerR
 			return LayerRow{}, nil, err
 		}
 		fastest := fastestSeconds(run, seconds/rounds)
-		p := measurePeak()
+		p := measurePeak(c.DType == tensor.BFloat16)
 		peaks = append(peaks, p)
 		rate := c.Flops() / fastest
 		measured = append(measured, LayerRow{
-			Shape: trace.Conv2dName(c.Shape), Direction: c.Direction, Count: c.Count, Kernel: trace.Conv2dKernel(c.Shape, c.Direction),
+			Shape: trace.Conv2dName(c.Shape), Direction: c.Direction, Count: c.Count, Kernel: trace.Conv2dKernel(c.Shape, c.Direction, c.DType == tensor.BFloat16),
 			Seconds: round(fastest, 7), GFLOPS: round(rate/1e9, 2), PeakPercent: round(100*rate/p.flopsPerSecond, 1),
 		})
 	}

@@ -27,8 +27,8 @@ func (r *LayersResult) title() string {
 	if r.MNIST {
 		input = "1x28x28"
 	}
-	return fmt.Sprintf("convolutions of %s, input %s, batch %d, %s, FMA peak %.1f GFLOP/s (%s)",
-		r.Network, input, r.Batch, engineText(r.ISA, r.Threads), r.PeakGFLOPS, strings.TrimSpace(r.CPU))
+	return fmt.Sprintf("convolutions of %s %s, input %s, batch %d, %s, FMA peak %.1f GFLOP/s (%s)",
+		r.Network, r.DType, input, r.Batch, engineText(r.ISA, r.Threads), r.PeakGFLOPS, strings.TrimSpace(r.CPU))
 }
 
 // engineText names level and threads: "avx2, 2 threads".

@@ -23,6 +23,10 @@ type Machine struct {
 	// Measured float32 fused multiply-add peak at the level used, in GFLOP/s.
 	PeakOneThread float64 `json:"peak_gflops_1_thread"`
 	Peak          float64 `json:"peak_gflops"`
+
+	// Measured peak of products of bfloat16 tiles; 0 where the level used has none.
+	PeakBF16OneThread float64 `json:"peak_bf16_gflops_1_thread,omitempty"`
+	PeakBF16          float64 `json:"peak_bf16_gflops,omitempty"`
 }
 
 // MeasureMachine describes the CPU and measures its FMA peak, which takes a
@@ -33,14 +37,14 @@ func MeasureMachine() Machine {
 		CPU: cpu.Name, Cores: runtime.NumCPU(), Arch: runtime.GOARCH,
 		Used: kernels.CurrentLevel().String(), Threads: kernels.Threads(),
 		L1D: cpu.L1D, L2: cpu.L2, L3: cpu.L3,
-		PeakOneThread: kernels.PeakFloat32(1) / 1e9,
+		PeakOneThread: kernels.PeakFloat32(1) / 1e9, PeakBF16OneThread: kernels.PeakBF16(1) / 1e9,
 	}
 	for _, l := range kernels.Levels() {
 		m.Levels = append(m.Levels, l.String())
 	}
-	m.Peak = m.PeakOneThread
+	m.Peak, m.PeakBF16 = m.PeakOneThread, m.PeakBF16OneThread
 	if m.Threads > 1 {
-		m.Peak = kernels.PeakFloat32(m.Threads) / 1e9
+		m.Peak, m.PeakBF16 = kernels.PeakFloat32(m.Threads)/1e9, kernels.PeakBF16(m.Threads)/1e9
 	}
 	return m
 }

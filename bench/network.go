@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 type NetworkOptions struct {
 	Network string // as models.Build takes it
 	Mode    string // "train" or "infer"
-	DType   string // of activations: "fp32" or "bf16"
+	DType   string // of activations: "fp32", also where empty, or "bf16"
 	Batch   int
 	Seconds float64
 	MNIST   bool // 1x28x28 input; always for lenet
@@ -93,6 +94,7 @@ func (o NetworkOptions) resolve() NetworkOptions {
 	if o.Network == "lenet" {
 		o.MNIST, o.SN, o.Mod = true, false, false
 	}
+	o.DType = cmp.Or(o.DType, "fp32")
 	return o
 }
 

@@ -16,9 +16,14 @@ type peak struct {
 	share float64
 }
 
-func measurePeak() peak {
+func measurePeak(bf16 bool) peak {
 	threads, start, used := kernels.Threads(), time.Now(), processorTime()
-	p := peak{flopsPerSecond: kernels.PeakFloat32(threads)}
+	p := peak{}
+	if bf16 && kernels.MultipliesBF16() {
+		p.flopsPerSecond = kernels.PeakBF16(threads)
+	} else {
+		p.flopsPerSecond = kernels.PeakFloat32(threads)
+	}
 	possible := time.Since(start).Seconds() * float64(min(threads, runtime.NumCPU()))
 	p.share = min((processorTime()-used).Seconds()/possible, 1)
 	return p

@@ -51,7 +51,7 @@ func newTrainStep(network nn.Network, dt tensor.DType, images *tensor.Tensor, la
 		}
 		tape.Backward(autograd.CrossEntropy(ctx, logits, labels))
 		optim.TraceStep(r, optimizer, 0.01)
-		nn.ZeroGrad(network)
+		optimizer.ZeroGrad()
 		return nil
 	}, nil
 }

@@ -19,26 +19,30 @@ func TracePrinter(what string, print func(text string)) func(*trace.Recorder) {
 // slowest first; what says which step it was.
 func TraceText(what string, r *trace.Recorder, l Limits) string {
 	text := fmt.Sprintf("trace of %s: %s ms\n", what, milliseconds(r.Total().Seconds()))
-	text += fmt.Sprintf("at best %.1f GFLOP/s (fused multiply-adds) and %.1f GB/s (memory)\n", l.FlopsPerSecond/1e9, l.BytesPerSecond/1e9)
+	text += fmt.Sprintf("at best %.1f GFLOP/s (fused multiply-adds) and %.1f GB/s (memory)", l.FlopsPerSecond/1e9, l.BytesPerSecond/1e9)
+	if l.BF16FlopsPerSecond > 0 {
+		text += fmt.Sprintf(", %.1f GFLOP/s in bfloat16", l.BF16FlopsPerSecond/1e9)
+	}
+	text += "\n"
 	return text + "\n" + spansTable(r, l) + "\n" + sumsTable(r, l)
 }
 
 func spansTable(r *trace.Recorder, l Limits) string {
 	t := table{titles: []string{"operation", "direction", "shape", "ms", "GFLOP/s", "GB/s", "% limit", "kernel"}, align: "lllrrrrl"}
 	for _, s := range r.Spans() {
-		seconds := s.Time.Seconds()
-		t.add(append([]string{s.Op, string(s.Direction), s.Shape, milliseconds(seconds)}, append(rates(s.Flops, s.Bytes, seconds, l), s.Kernel)...)...)
+		var w work
+		w.add(s)
+		t.add(append([]string{s.Op, string(s.Direction), s.Shape, milliseconds(w.seconds)}, append(rates(w, l), s.Kernel)...)...)
 	}
 	return t.String()
 }
 
 // spanSum is what the spans of one operation and direction come to.
 type spanSum struct {
-	op           string
-	direction    trace.Direction
-	count        int
-	seconds      float64
-	flops, bytes float64
+	op        string
+	direction trace.Direction
+	count     int
+	work
 }
 
 func sumsTable(r *trace.Recorder, l Limits) string {
@@ -48,7 +52,7 @@ func sumsTable(r *trace.Recorder, l Limits) string {
 	for _, s := range sums(r.Spans()) {
 		between -= s.seconds
 		t.add(append([]string{s.op, string(s.direction), fmt.Sprint(s.count), milliseconds(s.seconds), fmt.Sprintf("%.1f", 100*s.seconds/total)},
-			rates(s.flops, s.bytes, s.seconds, l)...)...)
+			rates(s.work, l)...)...)
 	}
 	t.add("between operations", "", "", milliseconds(between), fmt.Sprintf("%.1f", 100*between/total))
 	t.add("step", "", "", milliseconds(total), "100.0")
@@ -64,28 +68,27 @@ func sums(spans []trace.Span) []spanSum {
 			i, all = len(all), append(all, spanSum{op: s.Op, direction: s.Direction})
 		}
 		all[i].count++
-		all[i].seconds += s.Time.Seconds()
-		all[i].flops += s.Flops
-		all[i].bytes += s.Bytes
+		all[i].add(s)
 	}
 	slices.SortStableFunc(all, func(a, b spanSum) int { return cmp.Compare(b.seconds, a.seconds) })
 	return all
 }
 
 // rates returns GFLOP/s, GB/s and per cent of the limit, "" where nothing counts.
-func rates(flops, bytes, seconds float64, l Limits) []string {
+func rates(w work, l Limits) []string {
 	cells := []string{"", "", ""}
-	if seconds <= 0 {
+	if w.seconds <= 0 {
 		return cells
 	}
+	flops := w.flops + w.bf16Flops
 	if flops > 0 {
-		cells[0] = fmt.Sprintf("%.1f", flops/seconds/1e9)
+		cells[0] = fmt.Sprintf("%.1f", flops/w.seconds/1e9)
 	}
-	if bytes > 0 {
-		cells[1] = fmt.Sprintf("%.1f", bytes/seconds/1e9)
+	if w.bytes > 0 {
+		cells[1] = fmt.Sprintf("%.1f", w.bytes/w.seconds/1e9)
 	}
-	if flops > 0 || bytes > 0 {
-		cells[2] = fmt.Sprintf("%.0f", l.percent(flops, bytes, seconds))
+	if flops > 0 || w.bytes > 0 {
+		cells[2] = fmt.Sprintf("%.0f", l.percent(w))
 	}
 	return cells
 }

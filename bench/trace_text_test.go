@@ -56,7 +56,10 @@ func TestMeasureLimits(t *testing.T) {
 	if l := MeasureLimits(); l.FlopsPerSecond <= 0 || l.BytesPerSecond <= 0 {
 		t.Errorf("limits %+v", l)
 	}
-	if p := (Limits{FlopsPerSecond: 100, BytesPerSecond: 10}).percent(50, 20, 4); p != 50 {
+	if p := (Limits{FlopsPerSecond: 100, BytesPerSecond: 10}).percent(work{flops: 50, bytes: 20, seconds: 4}); p != 50 {
 		t.Errorf("%v %%, want 50: memory bounds", p)
+	}
+	if p := (Limits{FlopsPerSecond: 100, BF16FlopsPerSecond: 1000, BytesPerSecond: 10}).percent(work{flops: 50, bf16Flops: 1500, bytes: 1, seconds: 4}); p != 50 {
+		t.Errorf("%v %%, want 50: both kinds of products bound", p)
 	}
 }

@@ -1,6 +1,8 @@
 package experiments
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -16,43 +18,70 @@ type sets struct {
 }
 
 // openSets reads all sets before anything is trained, so that a missing one is
-// not found out hours later.
+// not found out hours later. All that are missing are told at once.
 func openSets(cfg *config.Config) (*sets, error) {
-	open := func(key, name string, o dataset.Options) (*dataset.Set, error) {
+	open := func(name string, o dataset.Options) (*dataset.Set, error) {
 		o.Root = cfg.Data.Root
-		s, err := dataset.Open(name, o)
-		return s, cfg.At(key, err)
+		return dataset.Open(name, o)
 	}
 	shape, err := folderShape(cfg.Data.Shape)
 	if err != nil {
 		return nil, cfg.At("data.shape", err)
 	}
 	var s sets
-	if s.train, err = open("data.name", cfg.Data.Name, dataset.Options{Train: true, Shape: shape}); err != nil {
-		return nil, err
+	s.train, err = open(cfg.Data.Name, dataset.Options{Train: true, Shape: shape})
+	if len(cfg.Eval.Methods) == 0 { // nothing is tested
+		return &s, cfg.At("data.name", err)
 	}
-	if len(cfg.Eval.Methods) == 0 {
-		return &s, nil // nothing is tested
+	if err == nil || isMissing(err) {
+		var testErr error
+		s.test, testErr = open(cfg.Data.Name, dataset.Options{Shape: shape})
+		err = bothMissing(cfg.Data.Name, err, testErr)
 	}
-	if s.test, err = open("data.name", cfg.Data.Name, dataset.Options{Shape: shape}); err != nil {
-		return nil, err
+	problems := []error{cfg.At("data.name", err)}
+	names := map[string]string{}
+	if s.test != nil {
+		names[s.test.Name] = cfg.Data.Name
 	}
-	names := map[string]string{s.test.Name: cfg.Data.Name}
 	for _, name := range cfg.Data.OOD {
-		ood, err := open("data.ood", name, dataset.Options{OOD: true, Shape: s.test.Shape})
-		if err != nil {
+		if err := errors.Join(problems...); err != nil && !isMissing(err) {
 			return nil, err
 		}
-		if err := dataset.CheckShapes(s.test, ood); err != nil {
-			return nil, cfg.At("data.ood", err)
+		o := dataset.Options{OOD: true}
+		if s.test != nil {
+			o.Shape = s.test.Shape
 		}
-		if other, taken := names[ood.Name]; taken {
-			return nil, cfg.At("data.ood", fmt.Errorf("%s and %s would both be called %s in tables and file names: rename one", other, name, ood.Name))
+		ood, err := open(name, o)
+		if err == nil && s.test != nil {
+			err = dataset.CheckShapes(s.test, ood)
 		}
-		names[ood.Name] = name
+		if err == nil {
+			if other, taken := names[ood.Name]; taken {
+				err = fmt.Errorf("%s and %s would both be called %s in tables and file names: rename one", other, name, ood.Name)
+			} else {
+				names[ood.Name] = name
+			}
+		}
+		problems = append(problems, cfg.At("data.ood", err))
 		s.ood = append(s.ood, ood)
 	}
-	return &s, nil
+	return &s, errors.Join(problems...)
+}
+
+func isMissing(err error) bool {
+	var missing *dataset.MissingError
+	return errors.As(err, &missing)
+}
+
+// bothMissing makes one error of those of the two parts of a set.
+func bothMissing(name string, train, test error) error {
+	var a, b *dataset.MissingError
+	if !errors.As(train, &a) || !errors.As(test, &b) {
+		return cmp.Or(train, test)
+	}
+	both := *a
+	both.Set, both.Files = name, slices.Concat(a.Files, b.Files)
+	return &both
 }
 
 // folderShape reads "3x32x32"; "" is the zero Shape.

@@ -35,11 +35,12 @@ func (f Folder) create() error {
 	entries, err := os.ReadDir(string(f))
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return os.MkdirAll(string(f), 0o755)
-	case err != nil:
-		return fmt.Errorf("run folder: %w", err)
-	case len(entries) > 0:
+		err = os.MkdirAll(string(f), 0o755)
+	case err == nil && len(entries) > 0:
 		return fmt.Errorf("run folder %s is not empty: resume the run in it, or choose another folder", f)
+	}
+	if err != nil {
+		return fmt.Errorf("run folder: %w", err)
 	}
 	return nil
 }

@@ -172,6 +172,9 @@ func TestResumeGivesTheSameBits(t *testing.T) {
 			{at: func(p Progress) bool { return p.Epoch == 2 && p.Images > p.Total/2 }},
 			{at: func(p Progress) bool { return p.Epoch == 3 && p.Validation }},
 		}},
+		"wide_resnet, bfloat16": {tinyWRN, []string{"precision=bf16"}, []stopper{
+			{at: func(p Progress) bool { return p.Epoch == 2 && p.Images > p.Total/2 }},
+		}},
 		"lenet, Adam": {tinyLeNet, []string{"train.optimizer=adam", "train.lr=0.001"}, []stopper{
 			{at: func(p Progress) bool { return p.Epoch == 3 }},
 			{phase: "fit the feature density"},

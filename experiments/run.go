@@ -205,7 +205,10 @@ func prepareFolder(cfg *config.Config, o Options) error {
 	if err != nil {
 		return err
 	}
-	return writeBytes(o.Folder.path(configFile), resolved)
+	if err := writeBytes(o.Folder.path(configFile), resolved); err != nil {
+		return fmt.Errorf("run folder: %w", err)
+	}
+	return nil
 }
 
 // checkResume refuses to go on with other settings than the run began with,

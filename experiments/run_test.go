@@ -91,7 +91,7 @@ func TestRefusedRunsLeaveNothing(t *testing.T) {
 		overrides []string
 		want      []string
 	}{
-		"data set that is not there":       {tinyLeNet, []string{"data.root=" + t.TempDir()}, []string{"data.name", "mnist (training)", "train-images-idx3-ubyte"}},
+		"data set that is not there":       {tinyLeNet, []string{"data.root=" + t.TempDir(), "data.ood=[]"}, []string{"data.name", "data set mnist: train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"}},
 		"unknown data set":                 {tinyLeNet, []string{"data.name=minst"}, []string{"data.name", "minst", "mnist"}},
 		"no training part":                 {tinyLeNet, []string{"data.name=fashion-mnist-sample", "data.ood=mnist"}, []string{"data.name", "fashion-mnist-sample", "no training part"}},
 		"out of distribution of its shape": {tinyLeNet, []string{"data.ood=cifar10"}, []string{"data.ood", "3x32x32", "1x28x28"}},
@@ -112,6 +112,50 @@ func TestRefusedRunsLeaveNothing(t *testing.T) {
 				t.Errorf("the run folder is there: %v", err)
 			}
 		})
+	}
+}
+
+// All the sets that are missing are told at once, each with all of its files.
+func TestAllMissingSetsAreTold(t *testing.T) {
+	root := tinyRoot(t, 50)
+	if err := os.RemoveAll(filepath.Join(root, "cifar-10-batches-bin")); err != nil {
+		t.Fatal(err)
+	}
+	cifar := "tiny.toml:3:1: data.name: data set cifar10: data_batch_1.bin, data_batch_2.bin, data_batch_3.bin, data_batch_4.bin, data_batch_5.bin, test_batch.bin not found in " + root
+	svhn, cifar100 := "data.ood: data set svhn (test): test_32x32.mat not found in "+root, "data.ood: data set cifar100 (test): test.bin not found in "+root
+	for name, c := range map[string]struct {
+		text, ood string
+		want      []string
+	}{
+		"everything":                {tinyWRN, "svhn,cifar100", []string{cifar, svhn, cifar100}},
+		"all but one":               {tinyWRN, "fashion-mnist,svhn", []string{cifar, svhn}},
+		"out of distribution alone": {tinyLeNet, "svhn,fashion-mnist,cifar100", []string{svhn, cifar100}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Run(t.Context(), parse(t, c.text, root, "data.ood="+c.ood), Options{Folder: Folder(filepath.Join(t.TempDir(), "run"))})
+			if err == nil {
+				t.Fatal("no error")
+			}
+			lines := strings.Split(err.Error(), "\n")
+			if len(lines) != len(c.want) {
+				t.Fatalf("errors\n%v\nwant %d", err, len(c.want))
+			}
+			for i, want := range c.want {
+				if !strings.Contains(lines[i], want) {
+					t.Errorf("error %q, want %q", lines[i], want)
+				}
+			}
+		})
+	}
+}
+
+// What the folder cannot take is an error that says what was to be written.
+func TestRunFolderThatCannotBeWritten(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	writeFile(t, nil, file)
+	for _, f := range []Folder{Folder(file), Folder(filepath.Join(file, "run")), "/dev/null/run"} {
+		_, err := Run(t.Context(), parse(t, tinyLeNet, tinyRoot(t, 50)), Options{Folder: f})
+		wantError(t, err, "run folder: ", string(f))
 	}
 }
 
@@ -249,8 +293,8 @@ func TestConfigOfRunRunsAgain(t *testing.T) {
 	}
 	mustRun(t, again, Options{Folder: second})
 	sameOutcome(t, second, first)
-	if cfg.ISA != "auto" || again.ISA == "auto" {
-		t.Errorf("isa was %q and is recorded as %q, want auto and a level", cfg.ISA, again.ISA)
+	if cfg.ISA != "auto" || again.ISA == "auto" || cfg.Precision != "auto" || again.Precision == "auto" {
+		t.Errorf("isa and precision were %q, %q and are recorded as %q, %q, want auto and what was used", cfg.ISA, cfg.Precision, again.ISA, again.Precision)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/deepuncertainty/ddu/experiments/config"
 	"github.com/deepuncertainty/ddu/experiments/dataset"
 	"github.com/deepuncertainty/ddu/experiments/tensorboard"
-	"github.com/deepuncertainty/ddu/nn"
 	"github.com/deepuncertainty/ddu/nn/models"
 	"github.com/deepuncertainty/ddu/nn/optim"
 	"github.com/deepuncertainty/ddu/tensor"
@@ -126,7 +125,7 @@ func (t *trainer) step(batch *dataset.Batch, lr float64, at int) (loss float64, 
 	}
 	t.tape.Backward(objective)
 	optim.TraceStep(t.trace.recorder, t.optimizer, lr)
-	nn.ZeroGrad(t.network)
+	t.optimizer.ZeroGrad()
 	return loss, correct, nil
 }
 

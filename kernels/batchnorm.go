@@ -55,17 +55,34 @@ func BatchNormStats[E Element](mean, variance []float32, x []E, rows, c int) {
 	partial := takeScratch[float32](blocks * 3 * width)
 	defer partial.drop()
 	clear(partial.data)
-	part := func(i int) vectorStream { return vectorStream{data: partial.data[i*width:], block: 3 * width} }
-	sum := []vectorStream{matrix(x, c), part(0)}
-	deviations := []vectorStream{matrix(x, c), part(0), part(1), part(2)}
-	eachRowBlock(rows, c, func(from, to int) {
-		head := centreRows(to-from, c)
-		kernelOf[E](&vecSumRows).foldedBlock(from, from+head, c, nil, sum)
-		at := from / size * 3 * width
-		centre(partial.data[at:at+width], c, head)
-		kernelOf[E](&vecDeviations).foldedBlock(from, to, c, nil, deviations)
-	})
-	combineMoments(mean, variance, partial.data, rows, c)
+	m := moments{kernelOf[E](&vecSumRows), kernelOf[E](&vecDeviations), mean, variance, matrix(x, c), partial.data, rows, c}
+	momentsLoop.parallel(blocks, m)
+	combineMomentsLoop.parallel(ceilDiv(c, momentsColumns), m)
+}
+
+// moments is a call of BatchNormStats.
+type moments struct {
+	sum, deviations *vectorKernel
+	mean, variance  []float32
+	x               vectorStream
+	blocks          []float32
+	rows, c         int
+}
+
+var (
+	momentsLoop        = newLoop((*moments).block)
+	combineMomentsLoop = newLoop((*moments).combine)
+)
+
+// block sums up one block of rows.
+func (m *moments) block(b int) {
+	c, width := m.c, rowFold(m.c)*m.c
+	rows := blockSpan(rowBlock(c), m.rows, b)
+	part := func(i int) vectorStream { return vectorStream{data: m.blocks[i*width:], block: 3 * width} }
+	head := centreRows(rows.len(), c)
+	m.sum.foldedBlock(rows.from, rows.from+head, c, nil, []vectorStream{m.x, part(0)})
+	centre(m.blocks[b*3*width:][:width], c, head)
+	m.deviations.foldedBlock(rows.from, rows.to, c, nil, []vectorStream{m.x, part(0), part(1), part(2)})
 }
 
 // centreRows is how many of the first n rows give the centre of a block: an
@@ -93,36 +110,34 @@ func centre(sums []float32, c, n int) {
 	repeat(sums[c:], sums[:c])
 }
 
-// combineMoments merges the blocks of BatchNormStats, in parallel over channels. A
-// centre is only near the mean of its block: the sum of deviations from it puts
-// that right.
-func combineMoments(mean, variance, blocks []float32, rows, c int) {
-	size, fold := rowBlock(c), rowFold(c)
-	width := fold * c
-	const columns = 64
-	Parallel((c+columns-1)/columns, func(t int) {
-		var m, s [columns]float64
-		first, last := t*columns, min((t+1)*columns, c)
-		for at := 0; at < rows; at += size {
-			n := float64(min(size, rows-at))
-			weight := n / (float64(at) + n)
-			between, inverse := float64(at)*weight, 1/n
-			block := blocks[at/size*3*width:][:3*width]
-			for j := first; j < last; j++ {
-				var sum, squares float64
-				for i := j; i < width; i += c {
-					sum += float64(block[width+i])
-					squares += float64(block[2*width+i])
-				}
-				d := float64(block[j]) + sum*inverse - m[j-first]
-				m[j-first] += d * weight
-				s[j-first] += squares - sum*sum*inverse + d*d*between
-			}
-		}
+// momentsColumns is for how many channels a task merges the blocks.
+const momentsColumns = 64
+
+// combine merges the blocks of some channels. A centre is only near the mean of its
+// block: the sum of deviations from it puts that right.
+func (m *moments) combine(t int) {
+	c, size, width := m.c, rowBlock(m.c), rowFold(m.c)*m.c
+	var mean, s [momentsColumns]float64
+	first, last := t*momentsColumns, min((t+1)*momentsColumns, c)
+	for at := 0; at < m.rows; at += size {
+		n := float64(min(size, m.rows-at))
+		weight := n / (float64(at) + n)
+		between, inverse := float64(at)*weight, 1/n
+		block := m.blocks[at/size*3*width:][:3*width]
 		for j := first; j < last; j++ {
-			mean[j], variance[j] = float32(m[j-first]), float32(max(0, s[j-first])/float64(rows))
+			var sum, squares float64
+			for i := j; i < width; i += c {
+				sum += float64(block[width+i])
+				squares += float64(block[2*width+i])
+			}
+			d := float64(block[j]) + sum*inverse - mean[j-first]
+			mean[j-first] += d * weight
+			s[j-first] += squares - sum*sum*inverse + d*d*between
 		}
-	})
+	}
+	for j := first; j < last; j++ {
+		m.mean[j], m.variance[j] = float32(mean[j-first]), float32(max(0, s[j-first])/float64(m.rows))
+	}
 }
 
 // BatchNormForward computes y = act(x*scale + shift + residual) for x [rows][c],
@@ -131,7 +146,7 @@ func BatchNormForward[E Element](y, x []E, scale, shift []float32, residual []E,
 	act.check("BatchNormForward")
 	checkLengths("BatchNormForward", rows*c, length("y", y), length("x", x))
 	checkLengths("BatchNormForward", c, length("scale", scale), length("shift", shift))
-	streams := []vectorStream{matrix(y, c), matrix(x, c), parameters(scale), parameters(shift)}
+	streams := append(make([]vectorStream, 0, maxVectorStreams), matrix(y, c), matrix(x, c), parameters(scale), parameters(shift))
 	if residual != nil {
 		checkLengths("BatchNormForward", rows*c, length("residual", residual))
 		streams = append(streams, matrix(residual, c))
@@ -195,7 +210,8 @@ func BatchNormBackward[E Element](dx, dresidual, dy, y, x []E, mean, invstd, gam
 			shift[j] = float32(-scale*float64(sumDz[j])/float64(rows) - slope*float64(mean[j]))
 		}
 	}
-	streams := []vectorStream{matrix(dy, c), matrix(y, c), matrix(x, c), parameters(b), parameters(shift), parameters(a), matrix(dx, c)}
+	streams := append(make([]vectorStream, 0, maxVectorStreams), matrix(dy, c), matrix(y, c), matrix(x, c),
+		parameters(b), parameters(shift), parameters(a), matrix(dx, c))
 	if act == ActNone {
 		streams[1] = vectorStream{}
 	}

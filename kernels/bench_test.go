@@ -68,11 +68,14 @@ func benchConv2d(b *testing.B, s Conv2dShape, a ConvAlgorithm, peak float64) {
 // BenchmarkPackConv2d packs the weights of the largest convolution of ResNet-18.
 func BenchmarkPackConv2d(b *testing.B) {
 	s := Conv2dShape{1, 512, 4, 4, 512, 3, 3, 1, 1}
-	w, packed := make([]float32, s.weightLen()), make([]float32, PackedConv2dLen(s, ConvForward))
-	withAlgorithm(b, ConvDirect)
-	benchBytes(b, "forward", 8*len(w), func() { PackConv2d(packed, w, s, ConvForward) })
-	packed = make([]float32, PackedConv2dLen(s, ConvBackwardData))
-	benchBytes(b, "backwardData", 8*len(w), func() { PackConv2d(packed, w, s, ConvBackwardData) })
+	w := make([]float32, s.weightLen())
+	for _, a := range []ConvAlgorithm{ConvDirect, ConvWinograd} {
+		withAlgorithm(b, a)
+		for _, d := range []ConvDirection{ConvForward, ConvBackwardData} {
+			packed := make([]float32, PackedConv2dLen(s, d))
+			benchBytes(b, a.String()+"/"+d.String(), 4*(len(w)+len(packed)), func() { PackConv2d(packed, w, s, d) })
+		}
+	}
 }
 
 // BenchmarkGemm multiplies the matrices of linear layers and of densities, in

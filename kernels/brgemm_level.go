@@ -13,9 +13,9 @@ var (
 // brgemmOf returns the micro-kernels for T of the current level.
 func brgemmOf[T float]() *brgemmKernels {
 	if elemSize[T]() == 8 {
-		return &brgemmF64[CurrentLevel()]
+		return &brgemmF64[CurrentLevel().tables()]
 	}
-	return &brgemmF32[CurrentLevel()]
+	return &brgemmF32[CurrentLevel().tables()]
 }
 
 func elemSize[T any]() int {

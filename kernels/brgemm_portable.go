@@ -29,9 +29,11 @@ func portableTiles[T float](args *brgemmArgs, m int, column bool) {
 // portableTile always computes portableRows rows; those past m are the last once
 // more, with the same sums. The sums are variables rather than an array so that they
 // stay in registers. Elements are addressed from the start of the matrices, so
-// that no pointer ever lies past their end.
+// that no pointer ever lies past their end. Under the race detector the checks of
+// each pointer would take ten times as long as the sums.
 //
 //go:norace
+//go:nocheckptr
 func portableTile[T float](args *brgemmArgs, a, c unsafe.Pointer, m int, column bool) {
 	type row = [portableCols]T
 	at := func(i int) *row { return (*row)(unsafe.Add(c, min(i, m-1)*args.cRow)) }

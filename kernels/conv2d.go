@@ -117,16 +117,14 @@ func directPackedLen(s Conv2dShape, d ConvDirection) int {
 // of the current level read them for direction d and s.Algorithm(d).
 func PackConv2d(dst, w []float32, s Conv2dShape, d ConvDirection) {
 	checkConv2d("PackConv2d", s, sliceLength{"w", len(w), s.weightLen()}, sliceLength{"dst", len(dst), PackedConv2dLen(s, d)})
-	if s.Algorithm(d) != ConvWinograd {
-		packDirect(dst, w, s, d)
-		return
-	}
-	direct := takeScratch[float32](directPackedLen(s, d))
-	defer direct.drop()
-	packDirect(direct.data, w, s, d)
-	depth, width := d.depthWidth(s)
 	nr := brgemmOf[float32]().nr
-	winogradPanels(dst, direct.data, depth, ceilDiv(width, nr), nr, d)
+	depth, width := d.depthWidth(s)
+	p := packing{dst, w, s, d, nr}
+	if s.Algorithm(d) == ConvWinograd {
+		winogradPackLoop.parallel(ceilDiv(width, nr)*ceilDiv(depth, winogradPackDepth), winogradPacking{p})
+	} else {
+		packDirectLoop.parallel(ceilDiv(width, nr)*ceilDiv(depth, packDepth), p)
+	}
 }
 
 // TemporaryWeights are packed weights in recycled memory.
@@ -151,34 +149,50 @@ func (t TemporaryWeights) Free() {
 	}
 }
 
-// packDirect copies weights into panels of nr columns,
-// [panel][kh][kw][depth][nr], the last one filled up with zeros.
-func packDirect(dst, w []float32, s Conv2dShape, d ConvDirection) {
-	nr, taps := brgemmOf[float32]().nr, s.KH*s.KW
-	depth, width := d.depthWidth(s)
-	const block = 16 // of the depth: what a task turns stays in the first-level cache
-	panels := ceilDiv(width, nr)
-	blocks := ceilDiv(depth, block)
-	Parallel(panels*blocks, func(task int) {
-		p := task / blocks
-		panel := dst[p*taps*depth*nr : (p+1)*taps*depth*nr]
-		rows, cols := blockSpan(block, depth, task%blocks), min(nr, width-p*nr)
-		turned := takeScratch[float32](block * taps * nr)
-		defer turned.drop()
-		if d == ConvForward {
-			// [cols][rows*taps] of w, turned, is [rows][taps][cols].
-			transpose(turned.data, nr, w[(p*nr*s.C+rows.from)*taps:], s.C*taps, cols, rows.len()*taps)
-		} else {
-			// [cols][taps] of w for each row, turned, is [taps][cols].
-			for i := range rows.len() {
-				transpose(turned.data[i*taps*nr:], nr, w[((rows.from+i)*s.C+p*nr)*taps:], taps, cols, taps)
-			}
+// packDepth is how much of the depth a task packs: what it turns stays in the
+// first-level cache.
+const packDepth = 16
+
+// packing copies weights into panels of nr columns, [panel][kh][kw][depth][nr], the
+// last one filled up with zeros.
+type packing struct {
+	dst, w []float32
+	s      Conv2dShape
+	d      ConvDirection
+	nr     int
+}
+
+var packDirectLoop = newLoop((*packing).part)
+
+// part packs packDepth of the depth of one panel.
+func (p *packing) part(task int) {
+	depth, _ := p.d.depthWidth(p.s)
+	blocks, length := ceilDiv(depth, packDepth), p.s.KH*p.s.KW*depth*p.nr
+	j, rows := task/blocks, blockSpan(packDepth, depth, task%blocks)
+	p.pack(p.dst[j*length+rows.from*p.nr:(j+1)*length], depth, j, rows)
+}
+
+// pack packs at most packDepth rows of the depth of panel j. Taps lie tapRows rows
+// apart.
+func (p *packing) pack(panel []float32, tapRows, j int, rows span) {
+	s, w, nr, taps := &p.s, p.w, p.nr, p.s.KH*p.s.KW
+	_, width := p.d.depthWidth(*s)
+	cols := min(nr, width-j*nr)
+	turned := takeScratch[float32](packDepth * taps * nr)
+	defer turned.drop()
+	if p.d == ConvForward {
+		// [cols][rows*taps] of w, turned, is [rows][taps][cols].
+		transpose(turned.data, nr, w[(j*nr*s.C+rows.from)*taps:], s.C*taps, cols, rows.len()*taps)
+	} else {
+		// [cols][taps] of w for each row, turned, is [taps][cols].
+		for i := range rows.len() {
+			transpose(turned.data[i*taps*nr:], nr, w[((rows.from+i)*s.C+j*nr)*taps:], taps, cols, taps)
 		}
-		for k := range rows.len() {
-			for t := range taps {
-				row := panel[(t*depth+rows.from+k)*nr : (t*depth+rows.from+k+1)*nr]
-				clear(row[copy(row, turned.data[(k*taps+t)*nr:(k*taps+t)*nr+cols]):])
-			}
+	}
+	for k := range rows.len() {
+		for t := range taps {
+			row := panel[(t*tapRows+k)*nr : (t*tapRows+k+1)*nr]
+			clear(row[copy(row, turned.data[(k*taps+t)*nr:(k*taps+t)*nr+cols]):])
 		}
-	})
+	}
 }

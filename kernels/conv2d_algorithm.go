@@ -70,8 +70,8 @@ func (s Conv2dShape) Algorithm(d ConvDirection) ConvAlgorithm {
 
 // winogradPays tells whether ConvAuto takes Winograd's algorithm: by measurement
 // where there are channels enough to outweigh the transforms, and rows enough to
-// outweigh reading four times as many weights.
+// outweigh reading four times as many weights, which few channels keep in a cache.
 func winogradPays(s Conv2dShape, d ConvDirection) bool {
-	tiles := newWinogradTiles(s.H, s.W).count()
-	return min(s.C, s.OC) >= 32 && tiles*s.N >= 32
+	rows := newWinogradTiles(s.H, s.W).count() * s.N
+	return min(s.C, s.OC) >= 32 && (rows >= 32 || rows >= 16 && max(s.C, s.OC) <= 128)
 }

@@ -8,18 +8,31 @@ package kernels
 
 // MultipliesBF16 tells whether the current level has units that multiply bfloat16,
 // which makes it much faster than float32. Elsewhere it is somewhat slower.
-func MultipliesBF16() bool { return CurrentLevel().String() == "amx" }
+func MultipliesBF16() bool { return CurrentLevel() == AMX }
+
+// MultipliesBF16 tells whether such units compute a convolution of this shape in
+// direction d; else its operands are widened to float32.
+func (s Conv2dShape) MultipliesBF16(d ConvDirection) bool { return amxTakes(s, d) }
 
 // BF16Weights are the weights of a convolution, rounded and packed for one direction
 // at the level and algorithm current then.
 type BF16Weights struct {
-	wide   []float32
-	memory *scratch[float32] // that is recycled; nil: the weights stay
+	tiles []uint16  // as units that multiply bfloat16 want them,
+	wide  []float32 // or for float32 kernels
+
+	// Recycled memory of either; nil: the weights stay.
+	tilesMemory *scratch[uint16]
+	wideMemory  *scratch[float32]
 }
 
 // PackConv2dBF16 rounds and packs weights [OC,C,KH,KW] for direction d.
 func PackConv2dBF16(w []float32, s Conv2dShape, d ConvDirection) BF16Weights {
-	p := BF16Weights{wide: make([]float32, PackedConv2dLen(s, d))}
+	var p BF16Weights
+	if s.MultipliesBF16(d) {
+		p.tiles = make([]uint16, amxPackedLen(s, d))
+	} else {
+		p.wide = make([]float32, PackedConv2dLen(s, d))
+	}
 	p.pack(w, s, d)
 	return p
 }
@@ -27,20 +40,42 @@ func PackConv2dBF16(w []float32, s Conv2dShape, d ConvDirection) BF16Weights {
 // PackTemporaryBF16 is PackConv2dBF16 into recycled memory, which the kernels' own
 // work shares. Free gives it back.
 func PackTemporaryBF16(w []float32, s Conv2dShape, d ConvDirection) BF16Weights {
-	memory := takeScratch[float32](PackedConv2dLen(s, d))
-	p := BF16Weights{memory.data, memory}
+	var p BF16Weights
+	if s.MultipliesBF16(d) {
+		p.tilesMemory = takeScratch[uint16](amxPackedLen(s, d))
+		p.tiles = p.tilesMemory.data
+	} else {
+		p.wideMemory = takeScratch[float32](PackedConv2dLen(s, d))
+		p.wide = p.wideMemory.data
+	}
 	p.pack(w, s, d)
 	return p
 }
 
 // Free gives recycled memory back. The weights must not be used any more.
 func (p BF16Weights) Free() {
-	if p.memory != nil {
-		p.memory.drop()
+	if p.tilesMemory != nil {
+		p.tilesMemory.drop()
+	}
+	if p.wideMemory != nil {
+		p.wideMemory.drop()
 	}
 }
 
+// length is how many elements packed weights have, beside how many they should have.
+func (p BF16Weights) length(s Conv2dShape, d ConvDirection) sliceLength {
+	if s.MultipliesBF16(d) {
+		return sliceLength{"the packed weights", len(p.tiles), amxPackedLen(s, d)}
+	}
+	return sliceLength{"the packed weights", len(p.wide), PackedConv2dLen(s, d)}
+}
+
 func (p BF16Weights) pack(w []float32, s Conv2dShape, d ConvDirection) {
+	checkConv2d("PackConv2dBF16", s, sliceLength{"w", len(w), s.weightLen()})
+	if p.tiles != nil {
+		amxPack(p.tiles, w, s, d)
+		return
+	}
 	rounded := takeScratch[float32](len(w))
 	defer rounded.drop()
 	roundInPlace(rounded.data, w)
@@ -69,7 +104,14 @@ func widened(x []uint16) *scratch[float32] {
 // Conv2dForwardBF16 is Conv2dForward for x and y in bfloat16.
 func Conv2dForwardBF16(y, x []uint16, w BF16Weights, bias []float32, s Conv2dShape) {
 	checkConv2d("Conv2dForwardBF16", s, sliceLength{"x", len(x), s.inputLen()}, sliceLength{"y", len(y), s.outputLen()},
-		sliceLength{"the packed weights", len(w.wide), PackedConv2dLen(s, ConvForward)})
+		w.length(s, ConvForward))
+	if bias != nil {
+		checkConv2d("Conv2dForwardBF16", s, sliceLength{"bias", len(bias), s.OC})
+	}
+	if s.MultipliesBF16(ConvForward) {
+		amxForward(y, x, w.tiles, bias, nil, ActNone, s)
+		return
+	}
 	wideX, wideY := widened(x), takeScratch[float32](len(y))
 	defer wideX.drop()
 	defer wideY.drop()
@@ -86,9 +128,16 @@ func Conv2dForwardFusedBF16(y, x []uint16, w BF16Weights, bias []float32, residu
 		return
 	}
 	checkConv2d("Conv2dForwardFusedBF16", s, sliceLength{"x", len(x), s.inputLen()}, sliceLength{"y", len(y), s.outputLen()},
-		sliceLength{"the packed weights", len(w.wide), PackedConv2dLen(s, ConvForward)})
+		w.length(s, ConvForward))
+	if bias != nil {
+		checkConv2d("Conv2dForwardFusedBF16", s, sliceLength{"bias", len(bias), s.OC})
+	}
 	if residual != nil {
 		checkConv2d("Conv2dForwardFusedBF16", s, sliceLength{"residual", len(residual), s.outputLen()})
+	}
+	if s.MultipliesBF16(ConvForward) {
+		amxForward(y, x, w.tiles, bias, residual, act, s)
+		return
 	}
 	wideX, wideY := widened(x), takeScratch[float32](len(y))
 	defer wideX.drop()
@@ -125,7 +174,11 @@ var batchNormRounded = [numActivations][2]*vectorKernel{
 // Conv2dBackwardDataBF16 is Conv2dBackwardData for dx and dy in bfloat16.
 func Conv2dBackwardDataBF16(dx, dy []uint16, w BF16Weights, s Conv2dShape, accumulate bool) {
 	checkConv2d("Conv2dBackwardDataBF16", s, sliceLength{"dx", len(dx), s.inputLen()}, sliceLength{"dy", len(dy), s.outputLen()},
-		sliceLength{"the packed weights", len(w.wide), PackedConv2dLen(s, ConvBackwardData)})
+		w.length(s, ConvBackwardData))
+	if s.MultipliesBF16(ConvBackwardData) {
+		amxBackwardData(dx, dy, w.tiles, s, accumulate)
+		return
+	}
 	wideDy, wideDx := widened(dy), takeScratch[float32](len(dx))
 	defer wideDy.drop()
 	defer wideDx.drop()
@@ -141,6 +194,10 @@ func Conv2dBackwardDataBF16(dx, dy []uint16, w BF16Weights, s Conv2dShape, accum
 // float32.
 func Conv2dBackwardWeightsBF16(dw []float32, x, dy []uint16, s Conv2dShape, accumulate bool) {
 	checkConv2d("Conv2dBackwardWeightsBF16", s, sliceLength{"dw", len(dw), s.weightLen()}, sliceLength{"x", len(x), s.inputLen()}, sliceLength{"dy", len(dy), s.outputLen()})
+	if s.MultipliesBF16(ConvBackwardWeights) && s.N > 0 {
+		amxBackwardWeights(dw, x, dy, s, accumulate)
+		return
+	}
 	wideX, wideDy := widened(x), widened(dy)
 	defer wideX.drop()
 	defer wideDy.drop()

@@ -59,15 +59,15 @@ func checkConv2dBF16(t failer, r *rand.Rand, s Conv2dShape, act Activation, accu
 	defer backward.Free()
 	y16 := poisoned16(len(dy))
 	Conv2dForwardBF16(y16, x16, forward, bias, s)
-	plain.checkRounded(t, what+" forward", y16, s.C*s.KH*s.KW, ActNone, s.Algorithm(ConvForward))
+	plain.checkFinished(t, what+" forward", y16, s.C*s.KH*s.KW, ActNone, s.Algorithm(ConvForward))
 	y16 = poisoned16(len(dy))
 	Conv2dForwardFusedBF16(y16, x16, forward, bias, residual16, act, s)
-	fused.checkRounded(t, what+" fused", y16, s.C*s.KH*s.KW, act, s.Algorithm(ConvForward))
+	fused.checkFinished(t, what+" fused", y16, s.C*s.KH*s.KW, act, s.Algorithm(ConvForward))
 	if !accumulate {
 		dx16 = poisoned16(len(x))
 	}
 	Conv2dBackwardDataBF16(dx16, dy16, backward, s, accumulate)
-	bdx.checkRounded(t, what+" backward data", dx16, s.OC*s.KH*s.KW, ActNone, s.Algorithm(ConvBackwardData))
+	bdx.checkFinished(t, what+" backward data", dx16, s.OC*s.KH*s.KW, ActNone, s.Algorithm(ConvBackwardData))
 	Conv2dBackwardWeightsBF16(dw, x16, dy16, s, accumulate)
 	terms := s.N * s.OutH() * s.OutW()
 	if s.Algorithm(ConvBackwardWeights) == ConvWinograd {
@@ -80,10 +80,10 @@ func checkConv2dBF16(t failer, r *rand.Rand, s Conv2dShape, act Activation, accu
 	bdw.check(t, what+" backward weights", dw, terms)
 }
 
-// checkRounded is check for results that went through an activation and were rounded:
+// checkFinished is check for results that went through an activation and were rounded:
 // the error of the float32 sum and half a unit of the last of eight bits. Winograd's
 // sums have errors that follow the largest of all sums.
-func (b bound) checkRounded(t failer, what string, got []uint16, terms int, act Activation, algorithm ConvAlgorithm) {
+func (b bound) checkFinished(t failer, what string, got []uint16, terms int, act Activation, algorithm ConvAlgorithm) {
 	t.Helper()
 	largest := slices.Max(append(b.size, 0))
 	for i, v := range got {

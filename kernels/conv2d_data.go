@@ -29,6 +29,10 @@ func convProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection, a
 	case len(c) == 0:
 	case s.Algorithm(d) == ConvWinograd:
 		winogradProduct(c, a, packed, bias, s, d, accumulate, e)
+	case d == ConvForward && s.planar():
+		p := newPlanes(s, a)
+		defer p.drop()
+		p.forward(c, packed, bias, e)
 	case d == ConvForward && s.unfolds():
 		newUnfolded(s, a).forward(c, packed, bias, e)
 	default:
@@ -55,28 +59,38 @@ func directProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection,
 	// Few chunks, as in the last layers of a network at small batches: the
 	// panels of weights are shared out too.
 	groups := min(panels, max(1, 4*Threads()/max(len(plan.chunks), 1)))
-	p := directConv{kern: kern, c: c, a: a, packed: packed, bias: bias, width: width, panelLen: panelLen, accumulate: accumulate}
-	Parallel(len(plan.chunks)*groups, func(task int) {
-		chunk, group := plan.chunks[task/groups], split(panels, groups, task%groups)
-		blocks := plan.blocks[chunk.from:chunk.to]
-		if kern.packs(blocks[0].aRow*4, group.len()) {
-			p.packedChunk(blocks, group)
-		} else {
-			p.chunk(blocks, group)
-		}
-		for i := range blocks {
-			b := &blocks[i]
-			end.rows(c, b.c, b.rows, b.cRow, span{group.from * kern.nr, min(group.to*kern.nr, width)})
-		}
+	directLoop.parallel(len(plan.chunks)*groups, directConv{
+		plan: plan, panels: panels, groups: groups, end: end,
+		kern: kern, c: c, a: a, packed: packed, bias: bias, width: width, panelLen: panelLen, accumulate: accumulate,
 	})
 }
 
 // directConv is a plan at work.
 type directConv struct {
+	plan               *convPlan
+	panels, groups     int // of weights, and into how many groups they are cut
+	end                *epilogue
 	kern               *brgemmKernels
 	c, a, packed, bias []float32
 	width, panelLen    int
 	accumulate         bool
+}
+
+var directLoop = newLoop((*directConv).task)
+
+// task computes a chunk for a group of panels.
+func (p *directConv) task(i int) {
+	chunk, group := p.plan.chunks[i/p.groups], split(p.panels, p.groups, i%p.groups)
+	blocks := p.plan.blocks[chunk.from:chunk.to]
+	if p.kern.packs(blocks[0].aRow*4, group.len()) {
+		p.packedChunk(blocks, group)
+	} else {
+		p.chunk(blocks, group)
+	}
+	for i := range blocks {
+		b := &blocks[i]
+		p.end.rows(p.c, b.c, b.rows, b.cRow, span{group.from * p.kern.nr, min(group.to*p.kern.nr, p.width)})
+	}
 }
 
 // chunk computes some blocks for some panels, one panel after the other, with the

@@ -130,6 +130,9 @@ var convCases = []Conv2dShape{
 	{3, 5, 1, 1, 7, 3, 3, 1, 1}, {1, 128, 4, 4, 80, 3, 3, 1, 1}, {2, 4, 11, 13, 5, 7, 7, 3, 2},
 	{17, 33, 6, 6, 65, 3, 3, 2, 1}, {1, 8, 7, 7, 8, 3, 3, 2, 1}, {130, 4, 3, 3, 5, 3, 3, 1, 1}, {1, 1, 1, 1, 1, 1, 1, 1, 0},
 	{8, 2, 9, 9, 3, 2, 3, 4, 2}, {1, 3, 5, 5, 2, 1, 1, 3, 0}, {2, 3, 4, 4, 3, 3, 3, 1, 4},
+	// Read as planes.
+	{17, 1, 9, 8, 6, 5, 5, 1, 0}, {20, 4, 6, 7, 16, 5, 5, 1, 0}, {33, 3, 7, 6, 70, 3, 3, 2, 1}, {16, 4, 9, 9, 7, 9, 9, 1, 3},
+	{300, 2, 3, 3, 9, 3, 3, 1, 2}, {24, 3, 4, 4, 3, 3, 3, 1, 4}, {18, 2, 8, 9, 4, 2, 3, 4, 2}, {19, 1, 5, 5, 8, 1, 1, 3, 0},
 }
 
 func TestConv2d(t *testing.T) {
@@ -174,7 +177,11 @@ func TestConv2dBitsDoNotDependOnThreads(t *testing.T) {
 func checkConv2dThreads(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(11, 12))
-		for _, s := range []Conv2dShape{{40, 16, 16, 16, 24, 3, 3, 1, 1}, {3, 40, 4, 4, 70, 3, 3, 2, 1}, {150, 40, 5, 9, 70, 3, 3, 1, 1}} {
+		shapes := []Conv2dShape{{40, 16, 16, 16, 24, 3, 3, 1, 1}, {40, 3, 9, 9, 20, 3, 3, 1, 1}, {1, 40, 16, 20, 24, 3, 3, 1, 1}, {3, 40, 4, 4, 70, 3, 3, 2, 1}, {150, 40, 5, 9, 70, 3, 3, 1, 1}}
+		if testing.Short() { // an emulator takes a minute for those
+			shapes = []Conv2dShape{{40, 8, 8, 8, 24, 3, 3, 1, 1}, {40, 3, 5, 5, 20, 3, 3, 1, 1}, {1, 40, 16, 20, 24, 3, 3, 1, 1}, {3, 40, 4, 4, 70, 3, 3, 2, 1}, {150, 20, 3, 5, 35, 3, 3, 1, 1}}
+		}
+		for _, s := range shapes {
 			x, w, dy := randomSlice[float32](r, s.inputLen()), randomSlice[float32](r, s.weightLen()), randomSlice[float32](r, s.outputLen())
 			var first []float32
 			for _, threads := range []int{1, 2, 7} {

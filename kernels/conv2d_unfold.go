@@ -2,8 +2,7 @@ package kernels
 
 import "unsafe"
 
-// A first layer has one or three channels: a tap is then a product of depth one or
-// three, all start and end. Forward and backward weights unfold the input instead,
+// A first layer with few images, which are too few to be read as planes, is unfolded,
 // some rows at a time: each output gets a row of all it reads, [KH*KW][C] and zeros
 // for padding, and both directions are one matrix product with these rows.
 

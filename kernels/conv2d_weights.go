@@ -1,6 +1,9 @@
 package kernels
 
-import "unsafe"
+import (
+	"sync"
+	"unsafe"
+)
 
 // Conv2dBackwardWeights computes the gradient of the weights, dw (+)= the sum
 // over images and pixels of x times dy. dw is [OC][C][KH][KW], x [H][W][N][C],
@@ -24,13 +27,19 @@ func Conv2dBackwardWeights(dw, x, dy []float32, s Conv2dShape, accumulate bool) 
 		winogradBackwardWeights(dw, x, dy, s, accumulate)
 		return
 	}
+	if s.planar() && s.readableRows(brgemmOf[float32]()) {
+		p := newPlanes(s, x)
+		defer p.drop()
+		p.backwardWeights(dw, dy, accumulate)
+		return
+	}
 	if s.unfolds() {
 		newUnfolded(s, x).backwardWeights(dw, dy, accumulate)
 		return
 	}
 	g := newWeightsProduct(s, x, dy)
 	defer g.sums.drop()
-	Parallel(g.slices*g.rowGroups*g.colGroups, g.task)
+	weightsLoop.parallel(g.slices*g.rowGroups*g.colGroups, g)
 	sumSlices(g.sums.data, g.slices)
 	storeWeights(dw, g.sums.data, s, g.ocPad, accumulate)
 }
@@ -60,8 +69,8 @@ const (
 	weightsMinTasks      = 16
 )
 
-func newWeightsProduct(s Conv2dShape, x, dy []float32) *weightsProduct {
-	g := &weightsProduct{s: s, kern: brgemmOf[float32](), x: x, dy: dy}
+func newWeightsProduct(s Conv2dShape, x, dy []float32) weightsProduct {
+	g := weightsProduct{s: s, kern: brgemmOf[float32](), x: x, dy: dy}
 	g.ocPad = ceilDiv(s.OC, g.kern.lanes) * g.kern.lanes
 	g.rowGroups, g.colGroups = ceilDiv(s.C, weightsGroupChannels), ceilDiv(s.OC, weightsGroupChannels)
 	g.slices = min(ceilDiv(weightsMinTasks, g.rowGroups*g.colGroups), max(s.OutH()*s.OutW()*s.N/weightsSliceRows, 1), s.OutH())
@@ -74,15 +83,20 @@ func newWeightsProduct(s Conv2dShape, x, dy []float32) *weightsProduct {
 
 func (g *weightsProduct) sumsLen() int { return g.s.KH * g.s.KW * g.s.C * g.ocPad }
 
+var weightsLoop = newLoop((*weightsProduct).task)
+
 // task adds up one slice of the lines for one group of input and output channels.
 func (g *weightsProduct) task(t int) {
 	slice, group := t/(g.rowGroups*g.colGroups), t%(g.rowGroups*g.colGroups)
-	w := &weightsTask{
+	w := weightsTasks.Get().(*weightsTask)
+	defer w.drop()
+	*w = weightsTask{
 		weightsProduct: g,
 		sums:           g.sums.data[slice*g.sumsLen() : (slice+1)*g.sumsLen()],
 		channels:       split(g.s.C, g.rowGroups, group/g.colGroups),
 		panels:         split(ceilDiv(g.s.OC, g.kern.nr), g.colGroups, group%g.colGroups),
 		aK:             g.kern.tileRows(),
+		taps:           w.taps,
 	}
 	w.args = takeArgs()
 	defer w.args.drop()
@@ -94,10 +108,12 @@ func (g *weightsProduct) task(t int) {
 	w.packedX, w.packedDy = packed.data[:w.cut.tiles*w.aStep], packed.data[w.cut.tiles*w.aStep:]
 	w.clear()
 	lines := split(g.s.OutH(), g.slices, slice)
-	for _, l := range lines.cut(g.lines) {
-		for _, c := range (span{0, g.s.OutW()}).cut(g.columns) {
-			for _, i := range (span{0, g.s.N}).cut(g.images) {
-				w.box(outputBox{l, c, i})
+	for l := lines.from; l < lines.to; l += g.lines {
+		for c := 0; c < g.s.OutW(); c += g.columns {
+			for i := 0; i < g.s.N; i += g.images {
+				w.box(outputBox{
+					span{l, min(l+g.lines, lines.to)}, span{c, min(c+g.columns, g.s.OutW())}, span{i, min(i+g.images, g.s.N)},
+				})
 			}
 		}
 	}
@@ -122,6 +138,14 @@ type weightsTask struct {
 
 	taps []brgemmTap
 	args *brgemmArgs
+}
+
+// weightsTasks recycles the memory of tasks.
+var weightsTasks = sync.Pool{New: func() any { return new(weightsTask) }}
+
+func (w *weightsTask) drop() {
+	*w = weightsTask{taps: w.taps}
+	weightsTasks.Put(w)
 }
 
 // outputBox is a box of the output.
@@ -250,48 +274,74 @@ func validRange(out, in, k, stride, padding int) (from, to int) {
 
 // sumSlices adds all of a number of slices to the first, in order.
 func sumSlices(sums []float32, slices int) {
-	const block = 1 << 12
-	n := len(sums) / slices
-	Parallel(ceilDiv(n, block), func(t int) {
-		b := blockSpan(block, n, t)
-		first := vectorStream{data: sums[b.from:b.to]}
-		for i := 1; i < slices; i++ {
-			vecAdd.call(1, b.len(), 0, nil, []vectorStream{first, {data: sums[i*n+b.from:]}, first})
-		}
-	})
+	sumSlicesLoop.parallel(ceilDiv(len(sums)/slices, sumSlicesBlock), slicesToSum{sums, slices})
+}
+
+// sumSlicesBlock is how many sums a task adds up.
+const sumSlicesBlock = 1 << 12
+
+// slicesToSum is a call of sumSlices.
+type slicesToSum struct {
+	sums   []float32
+	slices int
+}
+
+var sumSlicesLoop = newLoop((*slicesToSum).block)
+
+func (s *slicesToSum) block(t int) {
+	n := len(s.sums) / s.slices
+	b := blockSpan(sumSlicesBlock, n, t)
+	first := vectorStream{data: s.sums[b.from:b.to]}
+	for i := 1; i < s.slices; i++ {
+		vecAdd.call(1, b.len(), 0, nil, []vectorStream{first, {data: s.sums[i*n+b.from:]}, first})
+	}
 }
 
 // storeWeights turns sums [KH*KW][C][ocPad] into [OC][C][KH*KW].
 func storeWeights(dw, sums []float32, s Conv2dShape, ocPad int, accumulate bool) {
-	taps := s.KH * s.KW
-	const block = 16 // channels both ways: sums[:, block, block] stays in the first-level cache
-	cBlocks, ocBlocks := ceilDiv(s.C, block), ceilDiv(s.OC, block)
-	Parallel(cBlocks*ocBlocks, func(b int) {
-		channels, outputs := blockSpan(block, s.C, b%cBlocks), blockSpan(block, s.OC, b/cBlocks)
-		// rows [c][tap] of outputs, to be turned.
-		rows := takeScratch[float32](2 * block * block * taps)
-		defer rows.drop()
-		turned := rows.data[block*block*taps:]
-		for c := range channels.len() {
-			for t := range taps {
-				row := rows.data[(c*taps+t)*block : (c*taps+t)*block+outputs.len()]
-				copy(row, sums[(t*s.C+channels.from+c)*ocPad+outputs.from:])
-			}
+	storeWeightsLoop.parallel(ceilDiv(s.C, storeBlock)*ceilDiv(s.OC, storeBlock), weightsToStore{dw, sums, s, ocPad, accumulate})
+}
+
+// storeBlock is how many channels both ways a task turns: the sums of all taps stay
+// in the first-level cache.
+const storeBlock = 16
+
+// weightsToStore is a call of storeWeights.
+type weightsToStore struct {
+	dw, sums   []float32
+	s          Conv2dShape
+	ocPad      int
+	accumulate bool
+}
+
+var storeWeightsLoop = newLoop((*weightsToStore).block)
+
+func (w *weightsToStore) block(b int) {
+	s, taps, cBlocks := &w.s, w.s.KH*w.s.KW, ceilDiv(w.s.C, storeBlock)
+	channels, outputs := blockSpan(storeBlock, s.C, b%cBlocks), blockSpan(storeBlock, s.OC, b/cBlocks)
+	// rows [c][tap] of outputs, to be turned.
+	rows := takeScratch[float32](2 * storeBlock * storeBlock * taps)
+	defer rows.drop()
+	turned := rows.data[storeBlock*storeBlock*taps:]
+	for c := range channels.len() {
+		for t := range taps {
+			row := rows.data[(c*taps+t)*storeBlock : (c*taps+t)*storeBlock+outputs.len()]
+			copy(row, w.sums[(t*s.C+channels.from+c)*w.ocPad+outputs.from:])
 		}
-		length := channels.len() * taps
-		transpose(turned, length, rows.data, block, length, outputs.len())
-		for i := range outputs.len() {
-			to := dw[((outputs.from+i)*s.C+channels.from)*taps:]
-			from := turned[i*length : (i+1)*length]
-			if !accumulate {
-				copy(to, from)
-				continue
-			}
-			for j, v := range from {
-				to[j] += v
-			}
+	}
+	length := channels.len() * taps
+	transpose(turned, length, rows.data, storeBlock, length, outputs.len())
+	for i := range outputs.len() {
+		to := w.dw[((outputs.from+i)*s.C+channels.from)*taps:]
+		from := turned[i*length : (i+1)*length]
+		if !w.accumulate {
+			copy(to, from)
+			continue
 		}
-	})
+		for j, v := range from {
+			to[j] += v
+		}
+	}
 }
 
 // blockSpan is block i of n elements.

@@ -15,7 +15,8 @@ import (
 func fenced[T any](t *testing.T, s []T, atEnd bool) []T {
 	t.Helper()
 	page := syscall.Getpagesize()
-	bytes := len(s) * elemSize[T]()
+	var zero T
+	bytes := len(s) * int(unsafe.Sizeof(zero))
 	inner := max(ceilDiv(bytes, page), 1) * page
 	memory, err := syscall.Mmap(-1, 0, inner+2*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {

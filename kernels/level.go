@@ -24,16 +24,18 @@ import (
 type Level int32
 
 // The levels, portable first. NEON exists on arm64 only, AVX2 (with FMA) and
-// AVX512 (F, CD, BW, DQ, VL) on amd64 only.
+// AVX512 (F, CD, BW, DQ, VL) on amd64 only, AMX (tiles of
+// bfloat16, with AVX512_BF16) on Linux on amd64 only.
 const (
 	Portable Level = iota
 	NEON
 	AVX2
 	AVX512
+	AMX
 	numLevels
 )
 
-var levelNames = [numLevels]string{"portable", "neon", "avx2", "avx512"}
+var levelNames = [numLevels]string{"portable", "neon", "avx2", "avx512", "amx"}
 
 func (l Level) String() string {
 	if l < 0 || l >= numLevels {
@@ -67,6 +69,15 @@ var current atomic.Int32
 
 // CurrentLevel returns the level in use.
 func CurrentLevel() Level { return Level(current.Load()) }
+
+// tables is the level whose tables serve float32 and float64: tiles multiply
+// bfloat16 only.
+func (l Level) tables() Level {
+	if l == AMX {
+		return AVX512
+	}
+	return l
+}
 
 // SetLevel makes every later call use level l. It must not run while kernels
 // are running. Weights packed at another level must be packed again.

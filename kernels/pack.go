@@ -43,7 +43,7 @@ func packTiles[T float](dst []T, dstRow, dstTile int, src []T, srcRow, srcTile, 
 		return
 	}
 	elem := elemSize[T]()
-	p, units := &packers[CurrentLevel()], dstRow*elem/4
+	p, units := &packers[CurrentLevel().tables()], dstRow*elem/4
 	if p.units == 0 || units%p.units != 0 || units/p.units > len(p.kernels) {
 		for t := range tiles {
 			for r := range rows {

@@ -26,8 +26,18 @@ func peakPortable(rounds *int) {
 
 // PeakFloat32 measures the float32 fused multiply-add peak of so many threads at
 // the current level, in FLOP/s, as the best of a few runs of some milliseconds.
-func PeakFloat32(threads int) float64 {
-	loop := peakLoops[CurrentLevel()]
+func PeakFloat32(threads int) float64 { return peakLoops[CurrentLevel().tables()].measure(threads) }
+
+// PeakBF16 is PeakFloat32 for products of bfloat16 tiles, which only AMX has; 0 at
+// every other level.
+func PeakBF16(threads int) float64 {
+	if CurrentLevel() != AMX {
+		return 0
+	}
+	return amxPeakLoop.measure(threads)
+}
+
+func (loop peakLoop) measure(threads int) float64 {
 	rounds := peakRounds(loop)
 	var rates []float64
 	for range 5 {

@@ -88,6 +88,35 @@ func Parallel(n int, fn func(i int)) {
 	}
 }
 
+// loop is a body for Parallel whose arguments are recycled. Parallel keeps the
+// function that it is given from the stack, so a closure would be allocated for every
+// call.
+type loop[T any] struct{ free sync.Pool }
+
+// loopCall is one call of a loop.
+type loopCall[T any] struct {
+	arguments T
+	run       func(i int)
+}
+
+func newLoop[T any](body func(arguments *T, i int)) *loop[T] {
+	return &loop[T]{sync.Pool{New: func() any {
+		c := new(loopCall[T])
+		c.run = func(i int) { body(&c.arguments, i) }
+		return c
+	}}}
+}
+
+// parallel is Parallel for the loop's body and these arguments.
+func (l *loop[T]) parallel(n int, arguments T) {
+	c := l.free.Get().(*loopCall[T])
+	c.arguments = arguments
+	Parallel(n, c.run)
+	var none T
+	c.arguments = none // so that the pool keeps nothing alive
+	l.free.Put(c)
+}
+
 // offer hands j to workers without ever blocking: when the queue is full the
 // caller does the work alone.
 func offer(j *job, helpers int) {

@@ -27,19 +27,34 @@ func (k *vectorKernel) sum(operands ...[]float32) float64 {
 	n := len(operands[0])
 	partial := takeScratch[float64]((n + flatBlock - 1) / flatBlock)
 	defer partial.drop()
-	Parallel(len(partial.data), func(b int) {
-		sums := takeScratch[float32](reduceWidth)
-		defer sums.drop()
-		partial.data[b] = 0
-		for from, end := b*flatBlock, min((b+1)*flatBlock, n); from < end; from += reduceWidth * reduceDepth {
-			partial.data[b] += k.shortSum(sums.data, from, min(from+reduceWidth*reduceDepth, end), operands)
-		}
-	})
+	s := flatSum{kernel: k, n: n, partial: partial.data, used: len(operands)}
+	copy(s.operands[:], operands)
+	flatSumLoop.parallel(len(partial.data), s)
 	total := 0.0
 	for _, p := range partial.data {
 		total += p
 	}
 	return total
+}
+
+// flatSum is a call of vectorKernel.sum.
+type flatSum struct {
+	kernel   *vectorKernel
+	n        int
+	partial  []float64 // of each block
+	operands [2][]float32
+	used     int // how many operands
+}
+
+var flatSumLoop = newLoop((*flatSum).block)
+
+func (s *flatSum) block(b int) {
+	sums := takeScratch[float32](reduceWidth)
+	defer sums.drop()
+	s.partial[b] = 0
+	for from, end := b*flatBlock, min((b+1)*flatBlock, s.n); from < end; from += reduceWidth * reduceDepth {
+		s.partial[b] += s.kernel.shortSum(sums.data, from, min(from+reduceWidth*reduceDepth, end), s.operands[:s.used])
+	}
 }
 
 // shortSum sums the elements from to to, at most reduceDepth rows of sums.
@@ -97,34 +112,47 @@ func columnSums(k *vectorKernel, rows, c, count int, streams ...vectorStream) *s
 	partial := takeScratch[float32](blocks * count * width)
 	defer partial.drop()
 	clear(partial.data)
+	all := append(make([]vectorStream, 0, maxVectorStreams), streams...)
 	for i := range count {
-		streams = append(streams, vectorStream{data: partial.data[i*width:], block: count * width})
+		all = append(all, vectorStream{data: partial.data[i*width:], block: count * width})
 	}
-	k.channels(rows, c, nil, streams...)
+	k.channels(rows, c, nil, all...)
 	return addBlocks(partial.data, blocks, c, count)
 }
 
 // addBlocks adds up sums [blocks][count][width] to [count][c], where width is c
 // times rowFold, in parallel over columns.
 func addBlocks(partial []float32, blocks, c, count int) *scratch[float64] {
-	fold := rowFold(c)
-	width := fold * c
 	total := takeScratch[float64](count * c)
 	clear(total.data)
-	const columns = 128
-	Parallel((c+columns-1)/columns, func(t int) {
-		from, to := t*columns, min((t+1)*columns, c)
-		for b := range blocks {
-			for i := range count {
-				sums := total.data[i*c+from : i*c+to]
-				for f := range fold {
-					at := (b*count+i)*width + f*c
-					for j, v := range partial[at+from : at+to] {
-						sums[j] += float64(v)
-					}
+	addBlocksLoop.parallel(ceilDiv(c, addBlocksColumns), blocksToAdd{partial, total.data, blocks, c, count})
+	return total
+}
+
+// addBlocksColumns is how many columns a task adds up.
+const addBlocksColumns = 128
+
+// blocksToAdd is a call of addBlocks.
+type blocksToAdd struct {
+	partial          []float32
+	total            []float64
+	blocks, c, count int
+}
+
+var addBlocksLoop = newLoop((*blocksToAdd).columns)
+
+func (a *blocksToAdd) columns(t int) {
+	c, fold := a.c, rowFold(a.c)
+	columns := blockSpan(addBlocksColumns, c, t)
+	for b := range a.blocks {
+		for i := range a.count {
+			sums := a.total[i*c+columns.from : i*c+columns.to]
+			for f := range fold {
+				at := (b*a.count+i)*fold*c + f*c
+				for j, v := range a.partial[at+columns.from : at+columns.to] {
+					sums[j] += float64(v)
 				}
 			}
 		}
-	})
-	return total
+	}
 }

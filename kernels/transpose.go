@@ -31,9 +31,9 @@ func transpose[T float](dst []T, dstRow int, src []T, srcRow, rows, cols int) {
 	// The ends are checked here: the kernel cannot.
 	_, _ = dst[(cols-1)*dstRow+rows-1], src[(rows-1)*srcRow+cols-1]
 	elem := elemSize[T]()
-	t := &transposeF32[CurrentLevel()]
+	t := &transposeF32[CurrentLevel().tables()]
 	if elem == 8 {
-		t = &transposeF64[CurrentLevel()]
+		t = &transposeF64[CurrentLevel().tables()]
 	}
 	doneRows, doneCols := 0, 0
 	if t.size > 0 {

@@ -106,7 +106,7 @@ func (k *vectorKernel) call(rows, cols, index int, scalars []float32, streams []
 			args.strides[maxVectorStreams-1] = 4 * s.step
 		}
 	}
-	level := CurrentLevel()
+	level := CurrentLevel().tables()
 	switch level {
 	case AVX512:
 		args.mask = 1<<(cols%16) - 1

@@ -661,6 +661,7 @@ var (
 var vectorKernels = [...]*vectorKernel{&vecAdd, &vecMul, &vecAxpy, &vecScale, &vecFill, &vecAddBias, &vecSumRows, &vecSumSquaresRows, &vecDeviations, &vecDotRows, &vecMaxRow, &vecSumExp, &vecExpSum, &vecScaleRow, &vecShiftRow, &vecDotRow, &vecSumRow, &vecSoftmaxGradient, &vecSoftmaxGradientAccumulate, &vecLogSoftmaxGradient, &vecLogSoftmaxGradientAccumulate, &vecLogSumExpGradient, &vecLogSumExpGradientAccumulate, &vecCrossEntropyGradient, &vecCrossEntropyGradientAccumulate, &vecMaxPoolFirst, &vecMaxPoolNext, &vecMaxPoolGradient, &vecMaxPoolGradientAccumulate, &vecSumWindowFirst, &vecSumWindowNext, &vecDropout, &vecDropoutAccumulate, &vecSGDFirst, &vecSGD, &vecSGDNesterovFirst, &vecSGDNesterov, &vecSGDPlain, &vecAdam, &vecWinogradInput, &vecWinogradOutput, &vecWinogradOutputAccumulate, &vecWinogradFilter, &vecWinogradGradient, &vecWinogradFilterGradient, &vecActivationNone, &vecActivationNoneGradient, &vecActivationNoneGradientAccumulate, &vecBatchNormReduceNone, &vecBatchNormNone, &vecBatchNormNoneResidual, &vecBatchNormGradientNone, &vecBatchNormGradientNoneResidual, &vecBatchNormGradientNoneAddResidual, &vecBatchNormGradientNoneAccumulate, &vecBatchNormGradientNoneAccumulateResidual, &vecBatchNormGradientNoneAccumulateAddResidual, &vecBatchNormGradientNoneEval, &vecBatchNormGradientNoneEvalResidual, &vecBatchNormGradientNoneEvalAddResidual, &vecBatchNormGradientNoneEvalAccumulate, &vecBatchNormGradientNoneEvalAccumulateResidual, &vecBatchNormGradientNoneEvalAccumulateAddResidual, &vecActivationReLU, &vecActivationReLUGradient, &vecActivationReLUGradientAccumulate, &vecBatchNormReduceReLU, &vecBatchNormReLU, &vecBatchNormReLUResidual, &vecBatchNormGradientReLU, &vecBatchNormGradientReLUResidual, &vecBatchNormGradientReLUAddResidual, &vecBatchNormGradientReLUAccumulate, &vecBatchNormGradientReLUAccumulateResidual, &vecBatchNormGradientReLUAccumulateAddResidual, &vecBatchNormGradientReLUEval, &vecBatchNormGradientReLUEvalResidual, &vecBatchNormGradientReLUEvalAddResidual, &vecBatchNormGradientReLUEvalAccumulate, &vecBatchNormGradientReLUEvalAccumulateResidual, &vecBatchNormGradientReLUEvalAccumulateAddResidual, &vecActivationLeakyReLU, &vecActivationLeakyReLUGradient, &vecActivationLeakyReLUGradientAccumulate, &vecBatchNormReduceLeakyReLU, &vecBatchNormLeakyReLU, &vecBatchNormLeakyReLUResidual, &vecBatchNormGradientLeakyReLU, &vecBatchNormGradientLeakyReLUResidual, &vecBatchNormGradientLeakyReLUAddResidual, &vecBatchNormGradientLeakyReLUAccumulate, &vecBatchNormGradientLeakyReLUAccumulateResidual, &vecBatchNormGradientLeakyReLUAccumulateAddResidual, &vecBatchNormGradientLeakyReLUEval, &vecBatchNormGradientLeakyReLUEvalResidual, &vecBatchNormGradientLeakyReLUEvalAddResidual, &vecBatchNormGradientLeakyReLUEvalAccumulate, &vecBatchNormGradientLeakyReLUEvalAccumulateResidual, &vecBatchNormGradientLeakyReLUEvalAccumulateAddResidual, &vecActivationELU, &vecActivationELUGradient, &vecActivationELUGradientAccumulate, &vecBatchNormReduceELU, &vecBatchNormELU, &vecBatchNormELUResidual, &vecBatchNormGradientELU, &vecBatchNormGradientELUResidual, &vecBatchNormGradientELUAddResidual, &vecBatchNormGradientELUAccumulate, &vecBatchNormGradientELUAccumulateResidual, &vecBatchNormGradientELUAccumulateAddResidual, &vecBatchNormGradientELUEval, &vecBatchNormGradientELUEvalResidual, &vecBatchNormGradientELUEvalAddResidual, &vecBatchNormGradientELUEvalAccumulate, &vecBatchNormGradientELUEvalAccumulateResidual, &vecBatchNormGradientELUEvalAccumulateAddResidual, &vecAddBF16, &vecMulBF16, &vecAxpyBF16, &vecScaleBF16, &vecFillBF16, &vecAddBiasBF16, &vecSumRowsBF16, &vecDeviationsBF16, &vecMaxPoolFirstBF16, &vecMaxPoolNextBF16, &vecMaxPoolGradientBF16, &vecMaxPoolGradientAccumulateBF16, &vecSumWindowFirstBF16, &vecSumWindowNextBF16, &vecDropoutBF16, &vecDropoutAccumulateBF16, &vecActivationNoneBF16, &vecActivationNoneGradientBF16, &vecActivationNoneGradientAccumulateBF16, &vecBatchNormReduceNoneBF16, &vecBatchNormNoneBF16, &vecBatchNormNoneResidualBF16, &vecBatchNormGradientNoneBF16, &vecBatchNormGradientNoneResidualBF16, &vecBatchNormGradientNoneAddResidualBF16, &vecBatchNormGradientNoneAccumulateBF16, &vecBatchNormGradientNoneAccumulateResidualBF16, &vecBatchNormGradientNoneAccumulateAddResidualBF16, &vecBatchNormGradientNoneEvalBF16, &vecBatchNormGradientNoneEvalResidualBF16, &vecBatchNormGradientNoneEvalAddResidualBF16, &vecBatchNormGradientNoneEvalAccumulateBF16, &vecBatchNormGradientNoneEvalAccumulateResidualBF16, &vecBatchNormGradientNoneEvalAccumulateAddResidualBF16, &vecActivationReLUBF16, &vecActivationReLUGradientBF16, &vecActivationReLUGradientAccumulateBF16, &vecBatchNormReduceReLUBF16, &vecBatchNormReLUBF16, &vecBatchNormReLUResidualBF16, &vecBatchNormGradientReLUBF16, &vecBatchNormGradientReLUResidualBF16, &vecBatchNormGradientReLUAddResidualBF16, &vecBatchNormGradientReLUAccumulateBF16, &vecBatchNormGradientReLUAccumulateResidualBF16, &vecBatchNormGradientReLUAccumulateAddResidualBF16, &vecBatchNormGradientReLUEvalBF16, &vecBatchNormGradientReLUEvalResidualBF16, &vecBatchNormGradientReLUEvalAddResidualBF16, &vecBatchNormGradientReLUEvalAccumulateBF16, &vecBatchNormGradientReLUEvalAccumulateResidualBF16, &vecBatchNormGradientReLUEvalAccumulateAddResidualBF16, &vecActivationLeakyReLUBF16, &vecActivationLeakyReLUGradientBF16, &vecActivationLeakyReLUGradientAccumulateBF16, &vecBatchNormReduceLeakyReLUBF16, &vecBatchNormLeakyReLUBF16, &vecBatchNormLeakyReLUResidualBF16, &vecBatchNormGradientLeakyReLUBF16, &vecBatchNormGradientLeakyReLUResidualBF16, &vecBatchNormGradientLeakyReLUAddResidualBF16, &vecBatchNormGradientLeakyReLUAccumulateBF16, &vecBatchNormGradientLeakyReLUAccumulateResidualBF16, &vecBatchNormGradientLeakyReLUAccumulateAddResidualBF16, &vecBatchNormGradientLeakyReLUEvalBF16, &vecBatchNormGradientLeakyReLUEvalResidualBF16, &vecBatchNormGradientLeakyReLUEvalAddResidualBF16, &vecBatchNormGradientLeakyReLUEvalAccumulateBF16, &vecBatchNormGradientLeakyReLUEvalAccumulateResidualBF16, &vecBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16, &vecActivationELUBF16, &vecActivationELUGradientBF16, &vecActivationELUGradientAccumulateBF16, &vecBatchNormReduceELUBF16, &vecBatchNormELUBF16, &vecBatchNormELUResidualBF16, &vecBatchNormGradientELUBF16, &vecBatchNormGradientELUResidualBF16, &vecBatchNormGradientELUAddResidualBF16, &vecBatchNormGradientELUAccumulateBF16, &vecBatchNormGradientELUAccumulateResidualBF16, &vecBatchNormGradientELUAccumulateAddResidualBF16, &vecBatchNormGradientELUEvalBF16, &vecBatchNormGradientELUEvalResidualBF16, &vecBatchNormGradientELUEvalAddResidualBF16, &vecBatchNormGradientELUEvalAccumulateBF16, &vecBatchNormGradientELUEvalAccumulateResidualBF16, &vecBatchNormGradientELUEvalAccumulateAddResidualBF16, &vecRound, &vecWiden, &vecAddRounded, &vecBatchNormNoneRounded, &vecBatchNormNoneResidualRounded, &vecBatchNormReLURounded, &vecBatchNormReLUResidualRounded, &vecBatchNormLeakyReLURounded, &vecBatchNormLeakyReLUResidualRounded, &vecBatchNormELURounded, &vecBatchNormELUResidualRounded}
 
 //go:norace
+//go:nocheckptr
 func portableAdd(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
@@ -676,6 +677,7 @@ func portableAdd(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableMul(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
@@ -691,6 +693,7 @@ func portableMul(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableAxpy(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	for row := range args.rows {
@@ -706,6 +709,7 @@ func portableAxpy(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableScale(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	for row := range args.rows {
@@ -720,6 +724,7 @@ func portableScale(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableFill(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	for row := range args.rows {
@@ -731,6 +736,7 @@ func portableFill(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableAddBias(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -745,6 +751,7 @@ func portableAddBias(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSumRows(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -759,6 +766,7 @@ func portableSumRows(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSumSquaresRows(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -773,6 +781,7 @@ func portableSumSquaresRows(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableDeviations(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -794,6 +803,7 @@ func portableDeviations(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableDotRows(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
@@ -810,6 +820,7 @@ func portableDotRows(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableMaxRow(args *vectorArgs) {
 	s0 := args.scalars[0] // minusInf
 	for row := range args.rows {
@@ -825,6 +836,7 @@ func portableMaxRow(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSumExp(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -874,6 +886,7 @@ func portableSumExp(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableExpSum(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -925,6 +938,7 @@ func portableExpSum(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableScaleRow(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -940,6 +954,7 @@ func portableScaleRow(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableShiftRow(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -958,6 +973,7 @@ func portableShiftRow(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableDotRow(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -976,6 +992,7 @@ func portableDotRow(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSumRow(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -991,6 +1008,7 @@ func portableSumRow(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSoftmaxGradient(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -1009,6 +1027,7 @@ func portableSoftmaxGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSoftmaxGradientAccumulate(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -1029,6 +1048,7 @@ func portableSoftmaxGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableLogSoftmaxGradient(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -1079,6 +1099,7 @@ func portableLogSoftmaxGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableLogSoftmaxGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -1131,6 +1152,7 @@ func portableLogSoftmaxGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableLogSumExpGradient(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -1181,6 +1203,7 @@ func portableLogSumExpGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableLogSumExpGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0]   // expHigh
 	s1 := args.scalars[1]   // expLow
@@ -1233,6 +1256,7 @@ func portableLogSumExpGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableCrossEntropyGradient(args *vectorArgs) {
 	s0 := args.scalars[0]   // scale
 	s1 := args.scalars[1]   // expHigh
@@ -1279,6 +1303,7 @@ func portableCrossEntropyGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableCrossEntropyGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0]   // scale
 	s1 := args.scalars[1]   // expHigh
@@ -1327,6 +1352,7 @@ func portableCrossEntropyGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableMaxPoolFirst(args *vectorArgs) {
 	s0 := args.scalars[0] // minusInf
 	s1 := args.scalars[1] // zero
@@ -1359,6 +1385,7 @@ func portableMaxPoolFirst(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableMaxPoolNext(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -1383,6 +1410,7 @@ func portableMaxPoolNext(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableMaxPoolGradient(args *vectorArgs) {
 	s0 := args.scalars[0] // position
 	s1 := args.scalars[1] // zero
@@ -1401,6 +1429,7 @@ func portableMaxPoolGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableMaxPoolGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // position
 	s1 := args.scalars[1] // zero
@@ -1421,6 +1450,7 @@ func portableMaxPoolGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSumWindowFirst(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	s1 := args.scalars[1] // zero
@@ -1440,6 +1470,7 @@ func portableSumWindowFirst(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSumWindowNext(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	for row := range args.rows {
@@ -1455,6 +1486,7 @@ func portableSumWindowNext(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableDropout(args *vectorArgs) {
 	s0 := args.scalars[0] // key0
 	s1 := args.scalars[1] // key1
@@ -1497,6 +1529,7 @@ func portableDropout(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableDropoutAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // key0
 	s1 := args.scalars[1] // key1
@@ -1541,6 +1574,7 @@ func portableDropoutAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSGDFirst(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // minusLR
@@ -1560,6 +1594,7 @@ func portableSGDFirst(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSGD(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // momentum
@@ -1582,6 +1617,7 @@ func portableSGD(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSGDNesterovFirst(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // momentum
@@ -1603,6 +1639,7 @@ func portableSGDNesterovFirst(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSGDNesterov(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // momentum
@@ -1626,6 +1663,7 @@ func portableSGDNesterov(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSGDPlain(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // minusLR
@@ -1643,6 +1681,7 @@ func portableSGDPlain(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableAdam(args *vectorArgs) {
 	s0 := args.scalars[0] // decay
 	s1 := args.scalars[1] // oneMinusBeta1
@@ -1680,6 +1719,7 @@ func portableAdam(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableWinogradInput(args *vectorArgs) {
 	s0 := args.scalars[0] // c
 	s1 := args.scalars[1] // minusS
@@ -1732,6 +1772,7 @@ func portableWinogradInput(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableWinogradOutput(args *vectorArgs) {
 	s0 := args.scalars[0] // q
 	s1 := args.scalars[1] // p
@@ -1778,6 +1819,7 @@ func portableWinogradOutput(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableWinogradOutputAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // q
 	s1 := args.scalars[1] // p
@@ -1832,6 +1874,7 @@ func portableWinogradOutputAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableWinogradFilter(args *vectorArgs) {
 	s0 := args.scalars[0] // g0
 	s1 := args.scalars[1] // g2P
@@ -1876,6 +1919,7 @@ func portableWinogradFilter(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableWinogradGradient(args *vectorArgs) {
 	s0 := args.scalars[0] // p2
 	s1 := args.scalars[1] // p3
@@ -1920,6 +1964,7 @@ func portableWinogradGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableWinogradFilterGradient(args *vectorArgs) {
 	s0 := args.scalars[0] // g0Q
 	s1 := args.scalars[1] // g0P
@@ -1964,6 +2009,7 @@ func portableWinogradFilterGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationNone(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -1976,6 +2022,7 @@ func portableActivationNone(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationNoneGradient(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -1988,6 +2035,7 @@ func portableActivationNoneGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationNoneGradientAccumulate(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -2002,6 +2050,7 @@ func portableActivationNoneGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReduceNone(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -2025,6 +2074,7 @@ func portableBatchNormReduceNone(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormNone(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -2042,6 +2092,7 @@ func portableBatchNormNone(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormNoneResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -2062,6 +2113,7 @@ func portableBatchNormNoneResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNone(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -2084,6 +2136,7 @@ func portableBatchNormGradientNone(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -2108,6 +2161,7 @@ func portableBatchNormGradientNoneResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneAddResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -2134,6 +2188,7 @@ func portableBatchNormGradientNoneAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneAccumulate(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -2158,6 +2213,7 @@ func portableBatchNormGradientNoneAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneAccumulateResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -2184,6 +2240,7 @@ func portableBatchNormGradientNoneAccumulateResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneAccumulateAddResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -2212,6 +2269,7 @@ func portableBatchNormGradientNoneAccumulateAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEval(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -2227,6 +2285,7 @@ func portableBatchNormGradientNoneEval(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEvalResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -2244,6 +2303,7 @@ func portableBatchNormGradientNoneEvalResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEvalAddResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -2263,6 +2323,7 @@ func portableBatchNormGradientNoneEvalAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEvalAccumulate(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -2280,6 +2341,7 @@ func portableBatchNormGradientNoneEvalAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEvalAccumulateResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -2299,6 +2361,7 @@ func portableBatchNormGradientNoneEvalAccumulateResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEvalAccumulateAddResidual(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -2320,6 +2383,7 @@ func portableBatchNormGradientNoneEvalAccumulateAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2334,6 +2398,7 @@ func portableActivationReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationReLUGradient(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2351,6 +2416,7 @@ func portableActivationReLUGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationReLUGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2370,6 +2436,7 @@ func portableActivationReLUGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReduceReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2398,6 +2465,7 @@ func portableBatchNormReduceReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2417,6 +2485,7 @@ func portableBatchNormReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReLUResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2439,6 +2508,7 @@ func portableBatchNormReLUResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2466,6 +2536,7 @@ func portableBatchNormGradientReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2495,6 +2566,7 @@ func portableBatchNormGradientReLUResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2526,6 +2598,7 @@ func portableBatchNormGradientReLUAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2555,6 +2628,7 @@ func portableBatchNormGradientReLUAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2586,6 +2660,7 @@ func portableBatchNormGradientReLUAccumulateResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2619,6 +2694,7 @@ func portableBatchNormGradientReLUAccumulateAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEval(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2639,6 +2715,7 @@ func portableBatchNormGradientReLUEval(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEvalResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2661,6 +2738,7 @@ func portableBatchNormGradientReLUEvalResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEvalAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2685,6 +2763,7 @@ func portableBatchNormGradientReLUEvalAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEvalAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2707,6 +2786,7 @@ func portableBatchNormGradientReLUEvalAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEvalAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2731,6 +2811,7 @@ func portableBatchNormGradientReLUEvalAccumulateResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEvalAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -2757,6 +2838,7 @@ func portableBatchNormGradientReLUEvalAccumulateAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationLeakyReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // slope
 	for row := range args.rows {
@@ -2772,6 +2854,7 @@ func portableActivationLeakyReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationLeakyReLUGradient(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2791,6 +2874,7 @@ func portableActivationLeakyReLUGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationLeakyReLUGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2812,6 +2896,7 @@ func portableActivationLeakyReLUGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReduceLeakyReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2842,6 +2927,7 @@ func portableBatchNormReduceLeakyReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormLeakyReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // slope
 	for row := range args.rows {
@@ -2862,6 +2948,7 @@ func portableBatchNormLeakyReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormLeakyReLUResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // slope
 	for row := range args.rows {
@@ -2885,6 +2972,7 @@ func portableBatchNormLeakyReLUResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2914,6 +3002,7 @@ func portableBatchNormGradientLeakyReLU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2945,6 +3034,7 @@ func portableBatchNormGradientLeakyReLUResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -2978,6 +3068,7 @@ func portableBatchNormGradientLeakyReLUAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -3009,6 +3100,7 @@ func portableBatchNormGradientLeakyReLUAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -3042,6 +3134,7 @@ func portableBatchNormGradientLeakyReLUAccumulateResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -3077,6 +3170,7 @@ func portableBatchNormGradientLeakyReLUAccumulateAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEval(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -3099,6 +3193,7 @@ func portableBatchNormGradientLeakyReLUEval(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEvalResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -3123,6 +3218,7 @@ func portableBatchNormGradientLeakyReLUEvalResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEvalAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -3149,6 +3245,7 @@ func portableBatchNormGradientLeakyReLUEvalAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEvalAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -3173,6 +3270,7 @@ func portableBatchNormGradientLeakyReLUEvalAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEvalAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -3199,6 +3297,7 @@ func portableBatchNormGradientLeakyReLUEvalAccumulateResidual(args *vectorArgs) 
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEvalAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -3227,6 +3326,7 @@ func portableBatchNormGradientLeakyReLUEvalAccumulateAddResidual(args *vectorArg
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationELU(args *vectorArgs) {
 	s0 := args.scalars[0]   // zero
 	s1 := args.scalars[1]   // expHigh
@@ -3273,6 +3373,7 @@ func portableActivationELU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationELUGradient(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3291,6 +3392,7 @@ func portableActivationELUGradient(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationELUGradientAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3311,6 +3413,7 @@ func portableActivationELUGradientAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReduceELU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3340,6 +3443,7 @@ func portableBatchNormReduceELU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormELU(args *vectorArgs) {
 	s0 := args.scalars[0]   // zero
 	s1 := args.scalars[1]   // expHigh
@@ -3391,6 +3495,7 @@ func portableBatchNormELU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormELUResidual(args *vectorArgs) {
 	s0 := args.scalars[0]   // zero
 	s1 := args.scalars[1]   // expHigh
@@ -3445,6 +3550,7 @@ func portableBatchNormELUResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELU(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3473,6 +3579,7 @@ func portableBatchNormGradientELU(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3503,6 +3610,7 @@ func portableBatchNormGradientELUResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3535,6 +3643,7 @@ func portableBatchNormGradientELUAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3565,6 +3674,7 @@ func portableBatchNormGradientELUAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3597,6 +3707,7 @@ func portableBatchNormGradientELUAccumulateResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3631,6 +3742,7 @@ func portableBatchNormGradientELUAccumulateAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEval(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3652,6 +3764,7 @@ func portableBatchNormGradientELUEval(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEvalResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3675,6 +3788,7 @@ func portableBatchNormGradientELUEvalResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEvalAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3700,6 +3814,7 @@ func portableBatchNormGradientELUEvalAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEvalAccumulate(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3723,6 +3838,7 @@ func portableBatchNormGradientELUEvalAccumulate(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEvalAccumulateResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -3748,6 +3864,7 @@ func portableBatchNormGradientELUEvalAccumulateResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEvalAccumulateAddResidual(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {

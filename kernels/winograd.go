@@ -21,34 +21,42 @@ const (
 // 36 intermediate strips stay in the second-level cache.
 const winogradStrip = 512
 
-// winogradPanels transforms weights packed for direction d at the micro-kernels'
-// nr, [panel][kh][kw][depth][nr], into [point][panel][depth][nr].
-func winogradPanels(dst, direct []float32, depth, panels, nr int, d ConvDirection) {
-	length := depth * nr // of a tap of a panel
-	strips := ceilDiv(length, winogradStrip)
+// winogradPackDepth is how much of the depth of a panel of weights a task packs and
+// transforms: the filters stay in the first-level cache meanwhile.
+const winogradPackDepth = 16
+
+// winogradPacking packs weights and transforms them to [point][panel][depth][nr].
+type winogradPacking struct{ packing }
+
+var winogradPackLoop = newLoop((*winogradPacking).part)
+
+func (p *winogradPacking) part(task int) {
+	depth, width := p.d.depthWidth(p.s)
+	blocks := ceilDiv(depth, winogradPackDepth)
+	j, rows := task/blocks, blockSpan(winogradPackDepth, depth, task%blocks)
+	length := rows.len() * p.nr // of a tap
+	memory := takeScratch[float32]((9 + 3*winogradIn) * length)
+	defer memory.drop()
+	direct, half := memory.data[:9*length], memory.data[9*length:] // half: [point][kw]
+	p.pack(direct, rows.len(), j, rows)
 	tap := func(i int) int {
-		if d == ConvBackwardData {
+		if p.d == ConvBackwardData {
 			return 2 - i // the taps turned round
 		}
 		return i
 	}
-	Parallel(panels*strips, func(task int) {
-		panel, strip := task/strips, blockSpan(winogradStrip, length, task%strips)
-		half := takeScratch[float32](winogradIn * 3 * winogradStrip) // [point][kw]
-		defer half.drop()
-		var in [4]vectorStream
-		for i := range 3 {
-			in[i] = vectorStream{data: direct[(panel*9+tap(i)*3)*length+strip.from:], stride: length}
-		}
-		in[3] = vectorStream{data: half.data, stride: winogradStrip, step: 3 * winogradStrip}
-		vecWinogradFilter.call(3, strip.len(), 0, nil, in[:])
-		for i := range 3 {
-			in[i] = vectorStream{data: half.data[tap(i)*winogradStrip:], stride: 3 * winogradStrip}
-		}
-		point := panels * length
-		in[3] = vectorStream{data: dst[panel*length+strip.from:], stride: winogradIn * point, step: point}
-		vecWinogradFilter.call(winogradIn, strip.len(), 0, nil, in[:])
-	})
+	var in [4]vectorStream
+	for i := range 3 {
+		in[i] = vectorStream{data: direct[tap(i)*3*length:], stride: length}
+	}
+	in[3] = vectorStream{data: half, stride: length, step: 3 * length}
+	vecWinogradFilter.call(3, length, 0, nil, in[:])
+	for i := range 3 {
+		in[i] = vectorStream{data: half[tap(i)*length:], stride: 3 * length}
+	}
+	point := ceilDiv(width, p.nr) * depth * p.nr
+	in[3] = vectorStream{data: p.dst[(j*depth+rows.from)*p.nr:], stride: winogradIn * point, step: point}
+	vecWinogradFilter.call(winogradIn, length, 0, nil, in[:])
 }
 
 // winogradTiles is how an image of height x width is cut into tiles.

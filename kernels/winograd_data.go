@@ -23,7 +23,7 @@ type winogradConv struct {
 	images, tiles int // of a chunk
 }
 
-// winogradProduct is convProduct for weights from winogradPanels.
+// winogradProduct is convProduct for weights from winogradPacking.
 func winogradProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection, accumulate bool, e *epilogue) {
 	depth, width := d.depthWidth(s)
 	w := winogradConv{
@@ -35,17 +35,26 @@ func winogradProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirectio
 	parts := ceilDiv(s.N, most)
 	w.images = ceilDiv(s.N, parts)
 	w.tiles = min(max(most/w.images, 1), w.count())
+	if threads := Threads(); s.N < threads {
+		// Too few images to give each thread some: tiles are shared out.
+		w.tiles = min(w.tiles, max(ceilDiv(w.count(), threads), winogradRows/4))
+	}
 	chunks := ceilDiv(w.count(), w.tiles)
-	if threads := Threads(); parts*chunks < 4*threads && parts*chunks%threads != 0 {
+	if threads := Threads(); s.N >= threads && parts*chunks < 4*threads && parts*chunks%threads != 0 {
 		// Few chunks: as many for each thread.
 		parts = min(ceilDiv(parts*chunks, threads)*threads, s.N)
 		w.images = ceilDiv(s.N, parts)
 		w.tiles, chunks = w.count(), 1
 	}
 	parts = ceilDiv(s.N, w.images)
-	Parallel(parts*chunks, func(task int) {
-		w.chunk(blockSpan(w.tiles, w.count(), task%chunks), blockSpan(w.images, s.N, task/chunks))
-	})
+	winogradLoop.parallel(parts*chunks, w)
+}
+
+var winogradLoop = newLoop((*winogradConv).task)
+
+func (w *winogradConv) task(i int) {
+	chunks := ceilDiv(w.count(), w.tiles)
+	w.chunk(blockSpan(w.tiles, w.count(), i%chunks), blockSpan(w.images, w.n, i/chunks))
 }
 
 // winogradChunk is the work on some tiles of some images.

@@ -47,15 +47,15 @@ func checkWinogradShape(t failer, r *rand.Rand, s Conv2dShape, accumulate bool) 
 			}
 		}
 	}
+	forward, data, weights := &results[0], &results[1], &results[2]
 	directConv2d(s, func(xi, wi, yi int) {
-		for i, p := range [...]struct {
-			at   int
-			a, b float32
-		}{{yi, x[xi], w[wi]}, {xi, dy[yi], w[wi]}, {wi, dy[yi], x[xi]}} {
-			product := float64(p.a) * float64(p.b)
-			results[i].exact[p.at] += product
-			results[i].absolute[p.at] += math.Abs(product)
-		}
+		a, b, g := float64(x[xi]), float64(w[wi]), float64(dy[yi])
+		forward.exact[yi] += a * b
+		forward.absolute[yi] += math.Abs(a * b)
+		data.exact[xi] += g * b
+		data.absolute[xi] += math.Abs(g * b)
+		weights.exact[wi] += g * a
+		weights.absolute[wi] += math.Abs(g * a)
 	})
 	packed := make([]float32, PackedConv2dLen(s, ConvForward))
 	PackConv2d(packed, w, s, ConvForward)

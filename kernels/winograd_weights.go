@@ -28,7 +28,7 @@ type winogradWeights struct {
 
 // winogradBackwardWeights is Conv2dBackwardWeights by Winograd's algorithm.
 func winogradBackwardWeights(dw, x, dy []float32, s Conv2dShape, accumulate bool) {
-	w := &winogradWeights{winogradTiles: newWinogradTiles(s.H, s.W), s: s, kern: brgemmOf[float32](), x: x, dy: dy}
+	w := winogradWeights{winogradTiles: newWinogradTiles(s.H, s.W), s: s, kern: brgemmOf[float32](), x: x, dy: dy}
 	w.ocPad = ceilDiv(s.OC, w.kern.lanes) * w.kern.lanes
 	w.parts = ceilDiv(s.C, weightsGroupChannels)
 	sums := takeScratch[float32](winogradPoints * s.C * w.ocPad)
@@ -45,37 +45,47 @@ func winogradBackwardWeights(dw, x, dy []float32, s Conv2dShape, accumulate bool
 	first := true
 	for _, i := range (span{0, s.N}).cut(images) {
 		for _, t := range (span{0, w.count()}).cut(tiles) {
-			w.batch(t, i, !first)
+			b := winogradBatch{winogradWeights: w, tiles: t, images: i, accumulate: !first}
+			winogradTransformLoop.parallel(2*t.len(), b)
+			winogradMultiplyLoop.parallel(winogradPoints*w.parts, b)
 			first = false
 		}
 	}
 	taps := takeScratch[float32](9 * s.C * w.ocPad)
 	defer taps.drop()
-	w.filters(taps.data)
+	winogradFiltersLoop.parallel(ceilDiv(s.C*w.ocPad, winogradStrip), winogradGradient{w.sums, taps.data, s.C * w.ocPad})
 	storeWeights(dw, taps.data, s, w.ocPad, accumulate)
 }
 
-// batch adds some tiles of some images to the sums, or sets them.
-func (w *winogradWeights) batch(tiles, images span, accumulate bool) {
-	rows := tiles.len() * images.len()
-	// A task transforms x or dy of one tile.
-	Parallel(2*tiles.len(), func(task int) {
-		half := takeScratch[float32](winogradPoints * winogradStrip)
-		defer half.drop()
-		i := task / 2
-		if task%2 == 0 {
-			w.transform(winogradOfInput, w.v[i*images.len()*w.s.C:], rows*w.s.C, w.x, half.data, w.s.N, w.s.C, tiles.from+i, images)
-		} else {
-			w.transform(winogradOfGradient, w.e[i*images.len()*w.s.OC:], rows*w.s.OC, w.dy, half.data, w.s.N, w.s.OC, tiles.from+i, images)
-		}
-	})
-	Parallel(winogradPoints*w.parts, func(task int) {
-		w.multiply(task/w.parts, split(w.s.C, w.parts, task%w.parts), rows, accumulate)
-	})
+// winogradBatch adds some tiles of some images to the sums, or sets them.
+type winogradBatch struct {
+	winogradWeights
+	tiles, images span
+	accumulate    bool
+}
+
+var (
+	winogradTransformLoop = newLoop((*winogradBatch).transformed)
+	winogradMultiplyLoop  = newLoop((*winogradBatch).multiply)
+)
+
+func (w *winogradBatch) rows() int { return w.tiles.len() * w.images.len() }
+
+// transformed transforms x or dy of one tile.
+func (w *winogradBatch) transformed(task int) {
+	half := takeScratch[float32](winogradPoints * winogradStrip)
+	defer half.drop()
+	i := task / 2
+	if task%2 == 0 {
+		w.transform(winogradOfInput, w.v[i*w.images.len()*w.s.C:], w.rows()*w.s.C, w.x, half.data, w.s.N, w.s.C, w.tiles.from+i, w.images)
+	} else {
+		w.transform(winogradOfGradient, w.e[i*w.images.len()*w.s.OC:], w.rows()*w.s.OC, w.dy, half.data, w.s.N, w.s.OC, w.tiles.from+i, w.images)
+	}
 }
 
 // multiply adds up one point for some channels of x.
-func (w *winogradWeights) multiply(point int, channels span, rows int, accumulate bool) {
+func (w *winogradBatch) multiply(task int) {
+	point, channels, rows := task/w.parts, split(w.s.C, w.parts, task%w.parts), w.rows()
 	c, oc, nr := w.s.C, w.s.OC, w.kern.nr
 	aK := w.kern.tileRows()
 	cut := cutRows(channels.len(), w.kern.mr)
@@ -87,7 +97,7 @@ func (w *winogradWeights) multiply(point int, channels span, rows int, accumulat
 	defer args.drop()
 	args.aK, args.bK, args.cRow = aK*4, nr*4, w.ocPad*4
 	args.oneTap()
-	if accumulate {
+	if w.accumulate {
 		args.accumulate = 1
 	}
 	for _, run := range (span{0, rows}).cut(maxRun) {
@@ -121,23 +131,29 @@ func packPanels(dst []float32, nr int, src []float32, columns, rows int, panels 
 	}
 }
 
-// filters transforms the sums to those of the taps, [3][3][C][ocPad].
-func (w *winogradWeights) filters(taps []float32) {
-	length := w.s.C * w.ocPad
-	Parallel(ceilDiv(length, winogradStrip), func(task int) {
-		strip := blockSpan(winogradStrip, length, task)
-		half := takeScratch[float32](3 * winogradIn * winogradStrip)
-		defer half.drop()
-		var s [winogradIn + 1]vectorStream
-		for i := range winogradIn {
-			s[i] = vectorStream{data: w.sums[i*winogradIn*length+strip.from:], stride: length}
-		}
-		s[winogradIn] = vectorStream{data: half.data, stride: winogradStrip, step: winogradIn * winogradStrip}
-		vecWinogradFilterGradient.call(winogradIn, strip.len(), 0, nil, s[:])
-		for i := range winogradIn {
-			s[i] = vectorStream{data: half.data[i*winogradStrip:], stride: winogradIn * winogradStrip}
-		}
-		s[winogradIn] = vectorStream{data: taps[strip.from:], stride: 3 * length, step: length}
-		vecWinogradFilterGradient.call(3, strip.len(), 0, nil, s[:])
-	})
+// winogradGradient transforms sums over rows, [6][6][length], to those of the
+// taps, [3][3][length].
+type winogradGradient struct {
+	sums, taps []float32
+	length     int
+}
+
+var winogradFiltersLoop = newLoop((*winogradGradient).strip)
+
+func (g *winogradGradient) strip(task int) {
+	length := g.length
+	strip := blockSpan(winogradStrip, length, task)
+	half := takeScratch[float32](3 * winogradIn * winogradStrip)
+	defer half.drop()
+	var s [winogradIn + 1]vectorStream
+	for i := range winogradIn {
+		s[i] = vectorStream{data: g.sums[i*winogradIn*length+strip.from:], stride: length}
+	}
+	s[winogradIn] = vectorStream{data: half.data, stride: winogradStrip, step: winogradIn * winogradStrip}
+	vecWinogradFilterGradient.call(winogradIn, strip.len(), 0, nil, s[:])
+	for i := range winogradIn {
+		s[i] = vectorStream{data: half.data[i*winogradStrip:], stride: winogradIn * winogradStrip}
+	}
+	s[winogradIn] = vectorStream{data: g.taps[strip.from:], stride: 3 * length, step: length}
+	vecWinogradFilterGradient.call(3, strip.len(), 0, nil, s[:])
 }

@@ -42,13 +42,13 @@ const floatBytes = 4
 func (g *graph) describeOperation(o *operation) spanOf {
 	switch in := g.values[o.inputs[0]]; o.op {
 	case autograd.OpConv2d:
-		shape := g.conv2dShape(o)
+		shape, half := g.conv2dShape(o), in.half
 		return func(n int) trace.Span {
 			s := shape
 			s.N = n
 			return trace.Span{
 				Shape: fmt.Sprintf("%dx%s", n, trace.Conv2dName(s)),
-				Flops: trace.Conv2dFlops(s), Kernel: trace.Conv2dKernel(s, trace.Forward),
+				Flops: trace.Conv2dFlops(s), Kernel: trace.Conv2dKernel(s, trace.Forward, half), BF16: half && trace.MultipliesBF16(s, trace.Forward),
 			}
 		}
 	case autograd.OpLinear:

@@ -100,6 +100,29 @@ func TestFreezeComputesTheSame(t *testing.T) {
 	}
 }
 
+// A frozen network reads views of any strides.
+func TestPredictOfViews(t *testing.T) {
+	net := freezeCases[1].build(t)
+	p, x := freeze(t, net), images(net, 6)
+	wide := tensor.New(tensor.Float32, 6, 3, 32, 40)
+	wide.Slice(3, 5, 37).CopyFrom(x)
+	for name, view := range map[string]*tensor.Tensor{
+		"some images": x.Slice(0, 1, 5), "exchanged sides": x.Permute(0, 1, 3, 2), "a part": wide.Slice(3, 5, 37), "repeated": x.Slice(0, 2, 3).Expand(4, 3, 32, 32),
+	} {
+		got, _, err := p.Predict(view)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, _, err := p.Predict(view.Clone())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got.Float32s(), want.Float32s()) {
+			t.Errorf("%s: other logits than of a copy", name)
+		}
+	}
+}
+
 // In bfloat16 the frozen network rounds less often than the network: both are as far
 // from float32 as the roundings of a convolution's input, weights and result make it,
 // layer by layer.

@@ -39,9 +39,22 @@ func Conv2dFlops(s kernels.Conv2dShape) float64 {
 }
 
 // Conv2dKernel names what computes a convolution in a direction: the
-// instruction-set level in use and the algorithm.
-func Conv2dKernel(s kernels.Conv2dShape, d Direction) string {
-	return kernels.CurrentLevel().String() + " " + s.Algorithm(convDirections[d]).String()
+// instruction-set level in use and the algorithm, or that it multiplies bfloat16.
+func Conv2dKernel(s kernels.Conv2dShape, d Direction, bf16 bool) string {
+	level, algorithm := kernels.CurrentLevel().String(), s.Algorithm(convDirections[d]).String()
+	switch {
+	case !bf16:
+		return level + " " + algorithm
+	case MultipliesBF16(s, d):
+		return level + " bf16"
+	}
+	return level + " " + algorithm + " widened"
+}
+
+// MultipliesBF16 tells whether units that multiply bfloat16 compute a convolution of
+// such activations.
+func MultipliesBF16(s kernels.Conv2dShape, d Direction) bool {
+	return s.MultipliesBF16(convDirections[d])
 }
 
 var convDirections = map[Direction]kernels.ConvDirection{

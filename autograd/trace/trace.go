@@ -36,6 +36,7 @@ type Span struct {
 	// Flops are the nominal floating-point operations, 2 for each product and
 	// products with padding counted; 0 where arithmetic is not what matters.
 	Flops float64
+	BF16  bool // they are done by units that multiply bfloat16
 	// Bytes is the least memory traffic: each operand read once, each result
 	// written once. A second pass over an operand shows as fewer GB/s.
 	Bytes float64

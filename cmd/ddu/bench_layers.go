@@ -11,6 +11,7 @@ import (
 type benchLayersCommand struct {
 	Network string `arg:"" help:"Network whose convolutions to measure, as in ddu bench NETWORK."`
 
+	DType     string  `name:"dtype" default:"fp32" enum:"fp32,bf16" help:"Element type of activations: fp32 or bf16."`
 	Batch     int     `default:"0" placeholder:"N" help:"Images (default: 128 for resnet18 and lenet, 32 for wide_resnet, else 64)."`
 	Seconds   float64 `default:"0.5" help:"How long to measure each shape and direction, in five rounds."`
 	MNIST     bool    `name:"mnist" help:"1x28x28 input instead of 3x32x32 (lenet always)."`
@@ -26,7 +27,7 @@ func (c *benchLayersCommand) Run(ctx context.Context, term terminal) error {
 	if err := c.apply(); err != nil {
 		return err
 	}
-	o := bench.LayersOptions{Network: c.Network, Batch: c.Batch, Seconds: c.Seconds, MNIST: c.MNIST, Mod: !c.NoMod}
+	o := bench.LayersOptions{Network: c.Network, Batch: c.Batch, Seconds: c.Seconds, MNIST: c.MNIST, Mod: !c.NoMod, DType: c.DType}
 	if c.Baseline != "" {
 		return c.against(ctx, term, o)
 	}

@@ -29,6 +29,9 @@ caches             L1d %s, L2 %s, L3 %s
 float32 FMA peak   %.1f GFLOP/s on one thread, %.1f on %d
 `, m.CPU, m.Arch, m.Cores, strings.Join(m.Levels, ", "), m.Used, m.Threads,
 		bytesText(m.L1D), bytesText(m.L2), bytesText(m.L3), m.PeakOneThread, m.Peak, m.Threads)
+	if err == nil && m.PeakBF16 > 0 {
+		_, err = fmt.Fprintf(term.out, "bfloat16 tile peak %.1f GFLOP/s on one thread, %.1f on %d\n", m.PeakBF16OneThread, m.PeakBF16, m.Threads)
+	}
 	return err
 }
 

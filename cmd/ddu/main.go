@@ -98,7 +98,7 @@ func fail(term terminal, err error, code int) int {
 // engineFlags choose how kernels run; they are the same for every command.
 type engineFlags struct {
 	Threads *int   `help:"Threads to use (default: all cores)." placeholder:"N"`
-	ISA     string `name:"isa" help:"Use at most this instruction-set level: portable, neon, avx2, avx512 (default: the best this CPU has)." placeholder:"LEVEL"`
+	ISA     string `name:"isa" help:"Use at most this instruction-set level: portable, neon, avx2, avx512, amx (default: the best this CPU has)." placeholder:"LEVEL"`
 	Conv    string `name:"conv" help:"How 3x3 convolutions are computed: auto (default), direct or winograd." placeholder:"ALGORITHM"`
 }
 

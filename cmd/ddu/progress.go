@@ -210,8 +210,17 @@ type console struct {
 
 func (c *console) IsTerminal() bool { return true }
 
+// GetTermSize takes 80 x 24 for a terminal that does not tell its size, as those
+// that programs open often do not: on one of no lines no bar would be drawn.
 func (c *console) GetTermSize() (width, height int, err error) {
-	return term.GetSize(int(c.file.Fd()))
+	width, height, err = term.GetSize(int(c.file.Fd()))
+	if width <= 0 {
+		width = 80
+	}
+	if height <= 0 {
+		height = 24
+	}
+	return width, height, err
 }
 
 // Flush replaces the last drawing by what was written since; the given number of

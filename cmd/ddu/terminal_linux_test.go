@@ -18,8 +18,9 @@ import (
 	"github.com/deepuncertainty/ddu/experiments"
 )
 
-// openTerminal returns both ends of a pseudo terminal of 80 columns.
-func openTerminal(t *testing.T) (keyboard, terminal *os.File) {
+// openTerminal returns both ends of a pseudo terminal of that size; a new one has
+// no rows and columns.
+func openTerminal(t *testing.T, size unix.Winsize) (keyboard, terminal *os.File) {
 	t.Helper()
 	keyboard, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
@@ -33,7 +34,7 @@ func openTerminal(t *testing.T) (keyboard, terminal *os.File) {
 	if err := unix.IoctlSetPointerInt(int(keyboard.Fd()), unix.TIOCSPTLCK, 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.IoctlSetWinsize(int(keyboard.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: 80}); err != nil {
+	if err := unix.IoctlSetWinsize(int(keyboard.Fd()), unix.TIOCSWINSZ, &size); err != nil {
 		t.Fatal(err)
 	}
 	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
@@ -87,7 +88,7 @@ func TestProgressOnATerminal(t *testing.T) {
 	}
 	p := newPlace(t, 1500)
 	p.write(t, "tiny.toml", tiny)
-	keyboard, terminal := openTerminal(t)
+	keyboard, terminal := openTerminal(t, unix.Winsize{Row: 40, Col: 80})
 	c := p.command("run", "tiny.toml", "--set", "train.epochs=100")
 	c.Stdin, c.Stdout, c.Stderr = terminal, terminal, terminal
 	c.Env = append(c.Env, "TERM=xterm")
@@ -134,7 +135,12 @@ func TestProgressOnATerminal(t *testing.T) {
 
 // Bars leave no goroutines, and what is drawn at once is drawn without races.
 func TestBarsEnd(t *testing.T) {
-	keyboard, terminal := openTerminal(t)
+	t.Run("40 x 80", func(t *testing.T) { drawBars(t, unix.Winsize{Row: 40, Col: 80}) })
+	t.Run("size unknown", func(t *testing.T) { drawBars(t, unix.Winsize{}) })
+}
+
+func drawBars(t *testing.T, size unix.Winsize) {
+	keyboard, terminal := openTerminal(t, size)
 	var r recorder
 	go r.record(keyboard)
 	before := runtime.NumGoroutine()

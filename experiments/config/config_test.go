@@ -129,6 +129,21 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+func TestOverridesThatNameNoKey(t *testing.T) {
+	for override, want := range map[string]string{
+		"=3":             "--set =3: want key=value, as in train.epochs=3",
+		"bananas":        "--set bananas: want key=value, as in train.epochs=3",
+		"train=3":        "--set train: is a table, want one of epochs, batch, ",
+		"runs=[1]":       "--set runs: is a table, want one of count, ensemble",
+		"runs.bananas=3": "--set runs.bananas: unknown key, want one of count, ensemble",
+		"lr=3":           "--set lr: unknown key, did you mean lr under [train]?",
+	} {
+		if _, err := Parse("run.toml", []byte(minimal), override); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("--set %s: error %v, want %q", override, err, want)
+		}
+	}
+}
+
 func TestAllProblemsAtOnceInOrder(t *testing.T) {
 	_, err := Parse("run.toml", []byte("sed = 1\n"+minimal+"widen = 0\n[train]\nlr = -1\noptimizer = \"sgdd\"\n"), "train.epochs=x", "nonsense", "eval.covariance=full")
 	var all *Error
@@ -156,7 +171,7 @@ func TestSetRefusesAndLeavesAsIs(t *testing.T) {
 	before := c.Settings()
 	for _, test := range []struct{ key, value, want string }{
 		{"train.epoch", "3", "--set train.epoch: unknown key, did you mean train.epochs?"},
-		{"train", "3", "--set train: unknown key"},
+		{"train", "3", "--set train: is a table, want one of epochs, "},
 		{"train.epochs", "3\nseed = 7", `--set train.epochs: found "3\nseed = 7", which is not one TOML value: want a whole number of at least 1`},
 		{"train.epochs", "", `--set train.epochs: found "", which is not one TOML value: want a whole number of at least 1`},
 		{"train.epochs", "3 4", `--set train.epochs: found "3 4", which is not one TOML value: want a whole number of at least 1`},

@@ -27,7 +27,7 @@ func Parse(source string, data []byte, overrides ...string) (*Config, error) {
 	r.table(nil, document)
 	for _, o := range overrides {
 		name, value, ok := strings.Cut(o, "=")
-		if !ok {
+		if !ok || name == "" {
 			r.problems = append(r.problems, Problem{Key: o, Message: "want key=value, as in train.epochs=3", override: true})
 			continue
 		}

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -28,6 +29,10 @@ func (c *Config) Set(name, value string) error {
 func (r *reader) override(name, text string) {
 	at := origin{override: true}
 	k, ok := findKey(name)
+	if !ok && slices.Contains(sections(), name) {
+		r.refuse(name, at, "is a table%s", suggestKey(name+"."))
+		return
+	}
 	if !ok {
 		r.refuse(name, at, "unknown key%s", suggestKey(name))
 		return

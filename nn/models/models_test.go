@@ -14,8 +14,8 @@ import (
 
 // The counts of the published PyTorch definitions.
 func TestParameterCounts(t *testing.T) {
-	if raceEnabled {
-		t.Skip("counting has nothing to race with, and these networks are large")
+	if testing.Short() {
+		t.Skip("these networks are large, and no level of the kernels counts otherwise")
 	}
 	for _, c := range []struct {
 		name string

@@ -2,6 +2,8 @@ package models
 
 import (
 	"bytes"
+	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/deepuncertainty/ddu/autograd"
@@ -32,7 +34,7 @@ func training(t testing.TB, net nn.Network, pool *tensor.Pool, steps int, after 
 		}
 		tape.Backward(autograd.CrossEntropy(ctx, logits, []int{0, 1, 2, 3}))
 		o.Step(0.01)
-		nn.ZeroGrad(net)
+		o.ZeroGrad()
 		tape.Reset()
 		after(step)
 	}
@@ -65,6 +67,42 @@ func TestTrainingReusesMemory(t *testing.T) {
 					t.Errorf("after step %d, %d of %d bytes are still in use", step, now.Bytes-now.FreeBytes, now.Bytes)
 				}
 			})
+		})
+	}
+}
+
+// What a step allocates on the Go heap in steady state are headers and nodes: no
+// elements, and nothing for each task of a kernel. Of several steps the median
+// counts: recycled memory may grow, or be given up to the garbage collector, now and
+// then.
+func TestTrainingLeavesTheHeapAlone(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes pools forget")
+	}
+	for name, c := range map[string]struct {
+		Options
+		most uint64 // bytes
+	}{
+		"lenet":       {Options{}, 20_000},
+		"resnet18":    {Options{SN: true, Mod: true}, 100_000},
+		"wide_resnet": {Options{Depth: 28, Widen: 1, SN: true, Dropout: 0.3}, 100_000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var m runtime.MemStats
+			var before uint64
+			var bytes []uint64
+			training(t, build(t, name, c.Options), tensor.NewPool(), 8, func(int) {
+				runtime.ReadMemStats(&m)
+				bytes = append(bytes, m.TotalAlloc-before)
+				before = m.TotalAlloc
+			})
+			bytes = bytes[3:]
+			slices.Sort(bytes)
+			if got := bytes[len(bytes)/2]; got > c.most {
+				t.Errorf("a step allocates %d bytes on the heap, want at most %d", got, c.most)
+			} else {
+				t.Logf("%d bytes a step", got)
+			}
 		})
 	}
 }

@@ -18,8 +18,9 @@ type AdamOptions struct {
 // Adam is the method of Kingma and Ba (2015) with bias correction, as PyTorch
 // computes it; weight decay is an L2 penalty, not decoupled.
 type Adam struct {
+	slots
 	options AdamOptions
-	slots   []slot
+	updates updates
 }
 
 var adamMoments = []string{"exp_avg", "exp_avg_sq"}
@@ -46,16 +47,16 @@ func NewAdam(parameters []nn.NamedParameter, o AdamOptions) (*Adam, error) {
 	if err := checkParameters(parameters); err != nil {
 		return nil, fmt.Errorf("adam: %w", err)
 	}
-	return &Adam{o, slots(parameters)}, nil
+	return &Adam{slots: newSlots(parameters), options: o}, nil
 }
 
 // Step implements Optimizer.
 func (a *Adam) Step(learningRate float64) {
 	o := kernels.Adam{LR: learningRate, Beta1: a.options.Beta1, Beta2: a.options.Beta2, Eps: a.options.Eps, WeightDecay: a.options.WeightDecay}
-	update(a.slots, len(adamMoments), func(s *slot, _ bool, p, g []float32, m [][]float32) {
+	a.updates.update(a.slots, len(adamMoments), func(b *block) {
 		o := o
-		o.Step = int(s.steps)
-		kernels.AdamStep(p, g, m[0], m[1], o)
+		o.Step = int(b.slot.steps)
+		kernels.AdamStep(b.p, b.g, b.m[0], b.m[1], o)
 	})
 }
 

@@ -20,6 +20,8 @@ type Optimizer interface {
 	// Step updates every parameter that has a gradient and leaves the gradients
 	// as they are.
 	Step(learningRate float64)
+	// ZeroGrad empties the gradients of all parameters.
+	ZeroGrad()
 	// State returns a copy of what the optimiser remembers, under the names of
 	// the parameters: with it and the parameters a run goes on to the same bits.
 	State() []checkpoint.Entry
@@ -37,35 +39,61 @@ type slot struct {
 	steps     int64
 }
 
-// slots gives each parameter its place.
-func slots(parameters []nn.NamedParameter) []slot {
-	s := make([]slot, len(parameters))
+// slots are the parameters of an optimiser.
+type slots []slot
+
+// newSlots gives each parameter its place.
+func newSlots(parameters []nn.NamedParameter) slots {
+	s := make(slots, len(parameters))
 	for i, p := range parameters {
 		s[i] = slot{name: p.Name, parameter: p.Parameter}
 	}
 	return s
 }
 
+// ZeroGrad implements Optimizer.
+func (s slots) ZeroGrad() {
+	for i := range s {
+		s[i].parameter.ZeroGrad()
+	}
+}
+
 // blockLen is how many elements one task updates: a size that divides the work
 // well among threads. Updates are element-wise, so it does not affect results.
 const blockLen = 1 << 16
 
-// block is a part of one parameter.
-type block struct{ slot, from, to int }
+// block is a part of one parameter: the slices of its value, gradient and moments.
+// first tells that the moments were just made.
+type block struct {
+	slot  *slot
+	first bool
+	p, g  []float32
+	m     [2][]float32
+}
 
-// update calls f for every block of every parameter that has a gradient, on all
-// threads, in one pass over memory. p, g and the moments m are the slices of one
-// block; first tells that the moments were just made.
-func update(slots []slot, moments int, f func(s *slot, first bool, p, g []float32, m [][]float32)) {
-	var blocks []block
-	first := make([]bool, len(slots))
+// updates is the memory of update, used again by each step.
+type updates struct {
+	blocks []block
+	step   func(b *block) // of the optimiser, for a block
+	run    func(i int)
+}
+
+// update calls step for every block of every parameter that has a gradient, on all
+// threads, in one pass over memory.
+func (u *updates) update(slots slots, moments int, step func(b *block)) {
+	u.step = step
+	if u.run == nil {
+		u.run = func(i int) { u.step(&u.blocks[i]) }
+	}
+	u.blocks = u.blocks[:0]
 	for i := range slots {
 		s := &slots[i]
 		g := s.parameter.Grad()
 		if g == nil {
 			continue
 		}
-		if first[i] = s.moments == nil; first[i] {
+		first := s.moments == nil
+		if first {
 			s.moments = make([][]float32, moments)
 			for j := range s.moments {
 				s.moments[j] = make([]float32, g.Len())
@@ -73,18 +101,15 @@ func update(slots []slot, moments int, f func(s *slot, first bool, p, g []float3
 		}
 		s.steps++
 		for from := 0; from < g.Len(); from += blockLen {
-			blocks = append(blocks, block{i, from, min(from+blockLen, g.Len())})
+			to := min(from+blockLen, g.Len())
+			b := block{slot: s, first: first, p: s.parameter.Value.Float32s()[from:to], g: g.Float32s()[from:to]}
+			for j, m := range s.moments {
+				b.m[j] = m[from:to]
+			}
+			u.blocks = append(u.blocks, b)
 		}
 	}
-	kernels.Parallel(len(blocks), func(i int) {
-		b := blocks[i]
-		s := &slots[b.slot]
-		var m [2][]float32
-		for j := range s.moments {
-			m[j] = s.moments[j][b.from:b.to]
-		}
-		f(s, first[b.slot], s.parameter.Value.Float32s()[b.from:b.to], s.parameter.Grad().Float32s()[b.from:b.to], m[:])
-	})
+	kernels.Parallel(len(u.blocks), u.run)
 	for i := range slots {
 		if slots[i].parameter.Grad() != nil {
 			slots[i].parameter.BumpVersion()
@@ -93,7 +118,7 @@ func update(slots []slot, moments int, f func(s *slot, first bool, p, g []float3
 }
 
 // state exports the moments under their names, and the steps.
-func state(slots []slot, names []string) []checkpoint.Entry {
+func state(slots slots, names []string) []checkpoint.Entry {
 	var entries []checkpoint.Entry
 	for i := range slots {
 		s := &slots[i]
@@ -114,7 +139,7 @@ func (s *slot) entry(name string, moment []float32) checkpoint.Entry {
 }
 
 // loadState is the inverse of state. A parameter without any entry starts anew.
-func loadState(slots []slot, names []string, entries []checkpoint.Entry) error {
+func loadState(slots slots, names []string, entries []checkpoint.Entry) error {
 	given := map[string]checkpoint.Entry{}
 	var wrong []string
 	for _, e := range entries {

@@ -19,8 +19,9 @@ type SGDOptions struct {
 // with g the gradient plus decay·p, b = momentum·b + g, the first time b = g,
 // then p -= lr·b, with Nesterov p -= lr·(g + momentum·b).
 type SGD struct {
+	slots
 	options SGDOptions
-	slots   []slot
+	updates updates
 }
 
 // NewSGD returns an optimiser of these parameters.
@@ -36,16 +37,16 @@ func NewSGD(parameters []nn.NamedParameter, o SGDOptions) (*SGD, error) {
 	if err := checkParameters(parameters); err != nil {
 		return nil, fmt.Errorf("sgd: %w", err)
 	}
-	return &SGD{o, slots(parameters)}, nil
+	return &SGD{slots: newSlots(parameters), options: o}, nil
 }
 
 // Step implements Optimizer.
 func (s *SGD) Step(learningRate float64) {
 	o := kernels.SGD{LR: float32(learningRate), Momentum: float32(s.options.Momentum), WeightDecay: float32(s.options.WeightDecay), Nesterov: s.options.Nesterov}
-	update(s.slots, len(s.moments()), func(_ *slot, first bool, p, g []float32, m [][]float32) {
+	s.updates.update(s.slots, len(s.moments()), func(b *block) {
 		o := o
-		o.First = first
-		kernels.SGDStep(p, g, m[0], o)
+		o.First = b.first
+		kernels.SGDStep(b.p, b.g, b.m[0], o)
 	})
 }
 

@@ -26,18 +26,18 @@ func TraceStep(r *trace.Recorder, o Optimizer, learningRate float64) {
 	r.Add(took, span)
 }
 
-func slotsShape(slots []slot) string {
+func slotsShape(slots slots) string {
 	return fmt.Sprintf("%d in %d tensors", elements(slots), len(slots))
 }
 
 // updateBytes is the least traffic of a step: gradients are read, parameters and
 // moments read and written.
-func updateBytes(slots []slot, moments int) float64 {
+func updateBytes(slots slots, moments int) float64 {
 	const floatBytes = 4
 	return float64(floatBytes * (1 + 2*(1+moments)) * elements(slots))
 }
 
-func elements(slots []slot) (n int) {
+func elements(slots slots) (n int) {
 	for i := range slots {
 		n += slots[i].parameter.Value.Len()
 	}

@@ -49,9 +49,9 @@ func emitVectorGo(programs []*program) []byte {
 }
 
 func portableProgram(b *bytes.Buffer, p *program) {
-	// Race instrumentation of these loops would make them useless for testing
-	// the code that calls them.
-	fmt.Fprintf(b, "\n//go:norace\nfunc portable%s(args *vectorArgs) {\n", p.name)
+	// The race detector's instrumentation and pointer checks of these loops would
+	// make them useless for testing the code that calls them.
+	fmt.Fprintf(b, "\n//go:norace\n//go:nocheckptr\nfunc portable%s(args *vectorArgs) {\n", p.name)
 	for i, s := range p.scalars {
 		fmt.Fprintf(b, "s%d := args.scalars[%d] // %s\n", i, i, s)
 	}

@@ -1,0 +1,194 @@
+package kernels
+
+import (
+	"encoding/binary"
+	"sync"
+	"unsafe"
+)
+
+// The AMX level multiplies bfloat16 matrices in tiles of 16 rows of 64 bytes. A
+// bfloat16 number is the upper half of a float32, here a uint16. Everything else at
+// this level is that of AVX512.
+//
+// A tile of A holds rows of activations as they lie in memory, one of B pairs of
+// rows of weights interleaved ("VNNI": [k/2][columns][2]), one of C float32. The
+// product takes denormal numbers for zero and rounds to nearest even, whatever the
+// floating-point environment says.
+
+// A panel of B and a tile of rows are two hardware tiles wide and high; a step
+// along k is one tile deep, at most.
+const (
+	amxPanel   = 32
+	amxRows    = 32
+	amxMaxStep = 32
+	amxHalf    = 16 // rows or columns of float32 of one hardware tile
+)
+
+// amxStripLen is how many numbers a tile of the strip holds.
+const amxStripLen = amxRows * amxPanel
+
+// amxArgs is what a tile micro-kernel works on. For each row tile of a list it
+// computes, over its taps t and all k,
+//
+//	sum = (load ? strip : 0) + sum of A_t[i][k] * B_t[k][j]
+//
+// and then does with the sum what its end says. A row tile has rows rows. k runs
+// over steps whose depth the tile configuration gives. All strides are in bytes.
+// The assembly reads this struct by offsets and counts tiles down to 0. A list that
+// only stores to the strip needs no c.
+//
+// The tile configuration and what tiles hold belong to the thread, and goroutines
+// change threads between calls, not within: each call loads the configuration and
+// releases it.
+type amxArgs struct {
+	config      [64]byte // for LDTILECFG
+	a, b, c     unsafe.Pointer
+	list        *amxTile
+	taps        *brgemmTap
+	strip       unsafe.Pointer // [tile][32][32]float32: sums on their way to C, or to the next call
+	tiles       int
+	steps       int // along k, of a tap
+	aRow, aStep int
+	bRow, bStep int
+	cRow        int
+	stripTile   int // from one tile of the strip to the next
+	rows        int
+	mask        uintptr // a bit per column
+	load        int
+
+	_ uintptr // of the assembly: the current tile of the strip
+
+	kernels *[numAMXEnds]func(*amxArgs)
+	own     *[amxStripLen]float32 // the strip where none is kept; apart, so that it is aligned
+}
+
+// amxTile is one row tile: byte offsets of A and C, and its taps, at a byte offset
+// too.
+type amxTile struct{ a, c, taps, numTaps int }
+
+const tapBytes = int(unsafe.Sizeof(brgemmTap{}))
+
+// amxEnd is what becomes of the sums of a row tile.
+type amxEnd int
+
+const (
+	amxEndStrip    amxEnd = iota // they stay in the strip
+	amxEndStore                  // float32 C = sum
+	amxEndAdd                    // float32 C += sum
+	amxEndRound                  // bfloat16 C = sum, rounded
+	amxEndAddRound               // bfloat16 C += sum, rounded once
+	numAMXEnds
+)
+
+// amxKernels are the micro-kernels in use; nil where there are none.
+var amxKernels *[2][2][numAMXEnds]func(*amxArgs)
+
+var amxArgsPool = sync.Pool{New: func() any { return &amxArgs{own: new([amxStripLen]float32)} }}
+
+func takeAMXArgs() *amxArgs {
+	args := amxArgsPool.Get().(*amxArgs)
+	args.ownStrip()
+	return args
+}
+
+func (args *amxArgs) drop() {
+	*args = amxArgs{own: args.own}
+	amxArgsPool.Put(args)
+}
+
+// ownStrip keeps no sums: each row tile uses the same small strip.
+func (args *amxArgs) ownStrip() { args.strip, args.stripTile = unsafe.Pointer(args.own), 0 }
+
+// keepStrip keeps the sums of every row tile of a list.
+func (args *amxArgs) keepStrip(strip []float32) {
+	args.strip, args.stripTile = unsafe.Pointer(&strip[0]), amxStripLen*4
+}
+
+// shape sets the tile configuration for row tiles of rows rows, cols columns, and
+// steps of step elements.
+func (args *amxArgs) shape(rows, cols, step int) {
+	args.rows, args.mask = rows, 1<<cols-1
+	args.aStep, args.bRow = step*2, amxPanel*4
+	args.bStep = step / 2 * args.bRow
+	args.config = [64]byte{1} // the palette
+	tile := func(i, rows, bytes int) {
+		if rows > 0 && bytes > 0 {
+			binary.LittleEndian.PutUint16(args.config[16+2*i:], uint16(bytes))
+			args.config[48+i] = byte(rows)
+		}
+	}
+	half := func(n, i int) int { return max(min(n-i*amxHalf, amxHalf), 0) }
+	for i := range 2 {
+		for j := range 2 {
+			tile(2*i+j, half(rows, i), half(cols, j)*4)
+		}
+		tile(4+i, half(rows, i), step*2)
+		if half(cols, i) > 0 {
+			tile(6+i, step/2, half(cols, i)*4)
+		}
+	}
+	args.kernels = &amxKernels[index(rows > amxHalf)][index(cols > amxHalf)]
+}
+
+// maxAMXSteps bounds one assembly call to about 100 microseconds, counting steps of
+// 64 cycles.
+const maxAMXSteps = 4096
+
+// run computes the row tiles of a list, in as many assembly calls as their length
+// asks for.
+func (args *amxArgs) run(end amxEnd, list []amxTile) {
+	kernel, strip := args.kernels[end], args.strip
+	for from := 0; from < len(list); {
+		to, work := from, 0
+		for to < len(list) && (to == from || work+list[to].numTaps*args.steps <= maxAMXSteps) {
+			work += list[to].numTaps * args.steps
+			to++
+		}
+		args.list, args.tiles = &list[from], to-from
+		args.strip = unsafe.Add(strip, from*args.stripTile)
+		kernel(args)
+		from = to
+	}
+	args.strip, args.list = strip, nil
+}
+
+// amxStep returns the depth of a step that divides depth: even and as large as can
+// be; 0 for an odd depth.
+func amxStep(depth int) int {
+	for step := amxMaxStep; step > 0; step -= 2 {
+		if depth%step == 0 {
+			return step
+		}
+	}
+	return 0
+}
+
+// amxMinStep is the smallest depth of a step with which tiles beat vectors: a tile
+// product takes the same time whatever its depth.
+const amxMinStep = 6
+
+// amxCut cuts a depth that may be filled up with zeros into even steps.
+func amxCut(depth int) (steps, step int) {
+	steps = max(ceilDiv(depth, amxMaxStep), 1)
+	return steps, max(ceilDiv(depth, 2*steps), 1) * 2
+}
+
+// amxRun is how many terms tiles add up before they move on: the panel of B of a
+// run, 64 bytes a term, stays in the first-level cache while the row tiles of a list
+// pass by. Sums wait in the strip, in the second-level cache. The sum is the same as
+// that of one long run.
+const amxRun = 640
+
+// halves is recycled working memory of bfloat16.
+type halves struct {
+	data   []uint16
+	memory *scratch[float32]
+}
+
+// takeHalves returns n elements with any contents. Put them back with drop.
+func takeHalves(n int) halves {
+	memory := takeScratch[float32](max(ceilDiv(n, 2), 1))
+	return halves{unsafe.Slice((*uint16)(unsafe.Pointer(&memory.data[0])), n), memory}
+}
+
+func (h halves) drop() { h.memory.drop() }

@@ -1,0 +1,214 @@
+package kernels
+
+import "unsafe"
+
+// amxTakes tells whether a convolution in direction d has a form for tiles and this
+// level has tiles. Operands of forward and backward data are read in place, so their
+// depth must be even steps; those of a first layer and of backward weights are copied.
+func amxTakes(s Conv2dShape, d ConvDirection) bool {
+	return CurrentLevel() == AMX && amxShapeFits(s, d)
+}
+
+func amxShapeFits(s Conv2dShape, d ConvDirection) bool {
+	depth, _ := d.depthWidth(s)
+	return d == ConvBackwardWeights || d == ConvForward && s.unfolds() || amxStep(depth) >= amxMinStep
+}
+
+// amxPackedLen returns how many elements amxPack writes.
+func amxPackedLen(s Conv2dShape, d ConvDirection) int {
+	_, width := d.depthWidth(s)
+	return ceilDiv(width, amxPanel) * amxPanelLen(s, d)
+}
+
+// amxPanelLen is the length of a panel of packed weights,
+// [KH*KW][depth/2][32][2]; where the input is unfolded all of KH*KW*C is one depth.
+func amxPanelLen(s Conv2dShape, d ConvDirection) int {
+	depth, _ := d.depthWidth(s)
+	if d == ConvForward && s.unfolds() {
+		steps, step := amxCut(s.KH * s.KW * s.C)
+		return steps * step * amxPanel
+	}
+	return s.KH * s.KW * depth * amxPanel
+}
+
+// amxPack rounds weights [OC,C,KH,KW] and packs them for direction d, forward or
+// backward data.
+func amxPack(dst []uint16, w []float32, s Conv2dShape, d ConvDirection) {
+	depth, width := d.depthWidth(s)
+	taps, panelLen := s.KH*s.KW, amxPanelLen(s, d)
+	unfolds := d == ConvForward && s.unfolds()
+	block := 16 // of the depth, as in packDirect
+	if unfolds {
+		block = depth
+	}
+	blocks := ceilDiv(depth, block)
+	Parallel(ceilDiv(width, amxPanel)*blocks, func(task int) {
+		p := task / blocks
+		rows, cols := blockSpan(block, depth, task%blocks), min(amxPanel, width-p*amxPanel)
+		turned := takeScratch[float32](2 * block * taps * amxPanel)
+		defer turned.drop()
+		amxTurnWeights(turned.data, w, s, d, p*amxPanel, cols, rows)
+		panel := dst[p*panelLen : (p+1)*panelLen]
+		if unfolds {
+			// Rows [C][KH*KW] become [KH*KW][C].
+			ordered := turned.data[block*taps*amxPanel:]
+			for t := range taps {
+				for c := range depth {
+					copy(ordered[(t*depth+c)*amxPanel:][:cols], turned.data[(c*taps+t)*amxPanel:])
+				}
+			}
+			clear(panel[ceilDiv(taps*depth, 2)*2*amxPanel:])
+			pairRows(panel, panelLen, ordered, amxPanel, taps*depth, cols)
+			return
+		}
+		for t := range taps {
+			pairRows(panel[(t*depth+rows.from)*amxPanel:], panelLen, turned.data[t*amxPanel:], taps*amxPanel, rows.len(), cols)
+		}
+	})
+}
+
+// amxTurnWeights writes [rows][KH*KW][32] of a panel of weights.
+func amxTurnWeights(turned, w []float32, s Conv2dShape, d ConvDirection, col, cols int, rows span) {
+	taps := s.KH * s.KW
+	if d == ConvForward {
+		transpose(turned, amxPanel, w[(col*s.C+rows.from)*taps:], s.C*taps, cols, rows.len()*taps)
+		return
+	}
+	for i := range rows.len() {
+		transpose(turned[i*taps*amxPanel:], amxPanel, w[((rows.from+i)*s.C+col)*taps:], taps, cols, taps)
+	}
+}
+
+// amxForward computes y = act(conv2d(x, w) + bias + residual), rounded to bfloat16.
+// x is [H][W][N][C], y [OutH][OutW][N][OC], packed the weights from amxPack for
+// ConvForward, bias [OC] or nil, residual like y or nil.
+func amxForward(y, x, packed []uint16, bias []float32, residual []uint16, act Activation, s Conv2dShape) {
+	if len(y) == 0 {
+		return
+	}
+	e := newAMXEpilogue(bias, residual, act, s.OC)
+	defer e.drop()
+	if s.unfolds() {
+		newAMXUnfolded(s, x).forward(y, packed, e)
+		return
+	}
+	amxProduct(y, x, packed, s, ConvForward, amxEndRound, e)
+}
+
+// amxBackwardData computes the gradient of the input, dx (+)= the transposed
+// convolution of dy, rounded once. dx is [H][W][N][C], dy [OutH][OutW][N][OC], packed
+// the weights from amxPack for ConvBackwardData.
+func amxBackwardData(dx, dy, packed []uint16, s Conv2dShape, accumulate bool) {
+	if len(dx) == 0 {
+		return
+	}
+	end := amxEndRound
+	if accumulate {
+		end = amxEndAddRound
+	} else {
+		for _, e := range planAMX(s, ConvBackwardData).empty {
+			clear(dx[e.from:e.to])
+		}
+	}
+	amxProduct(dx, dy, packed, s, ConvBackwardData, end, nil)
+}
+
+// amxProduct runs a plan: the result c from the operand a.
+func amxProduct(c, a, packed []uint16, s Conv2dShape, d ConvDirection, end amxEnd, e *amxEpilogue) {
+	plan := planAMX(s, d)
+	_, width := d.depthWidth(s)
+	panels, panelLen := ceilDiv(width, amxPanel), amxPanelLen(s, d)
+	// Few chunks: the panels of weights are shared out too.
+	groups := min(panels, max(1, 4*Threads()/max(len(plan.chunks), 1)))
+	Parallel(len(plan.chunks)*groups, func(task int) {
+		chunk, group := &plan.chunks[task/groups], split(panels, groups, task%groups)
+		args := takeAMXArgs()
+		defer args.drop()
+		strip := args.chunkStrip(len(chunk.runs[0]), len(chunk.runs) > 1 || e != nil)
+		defer strip.drop()
+		args.a, args.taps = unsafe.Pointer(&a[0]), unsafe.SliceData(plan.taps)
+		args.aRow, args.cRow = 2*chunk.aRow, 2*chunk.cRow
+		for p := group.from; p < group.to; p++ {
+			col := p * amxPanel
+			cols := min(amxPanel, width-col)
+			args.shape(chunk.rows, cols, plan.step)
+			args.b, args.c = unsafe.Pointer(&packed[p*panelLen]), unsafe.Pointer(&c[col])
+			for r, list := range chunk.runs {
+				args.steps, args.load = plan.steps[r], index(r > 0)
+				args.run(amxEndOf(r == len(chunk.runs)-1 && e == nil, end), list)
+			}
+			if e != nil {
+				e.chunk(c, strip.data, chunk, col, cols)
+			}
+		}
+	})
+}
+
+// amxEndOf is end where a sum is complete.
+func amxEndOf(complete bool, end amxEnd) amxEnd {
+	if complete {
+		return end
+	}
+	return amxEndStrip
+}
+
+// chunkStrip takes a strip for so many row tiles if their sums are to be kept.
+func (args *amxArgs) chunkStrip(tiles int, keep bool) *scratch[float32] {
+	if !keep {
+		args.ownStrip()
+		return takeScratch[float32](1)
+	}
+	strip := takeScratch[float32](tiles * amxStripLen)
+	args.keepStrip(strip.data)
+	return strip
+}
+
+// amxEpilogue is what comes after the sums of a convolution: y = act(sum + shift +
+// residual). A nil epilogue does nothing.
+type amxEpilogue struct {
+	kernel   *vectorKernel
+	shift    *scratch[float32]
+	residual []uint16
+	width    int
+}
+
+func newAMXEpilogue(bias []float32, residual []uint16, act Activation, width int) *amxEpilogue {
+	if bias == nil && residual == nil && act == ActNone {
+		return nil
+	}
+	e := &amxEpilogue{kernel: batchNormRounded[act][index(residual != nil)], residual: residual, width: width, shift: takeScratch[float32](width)}
+	clear(e.shift.data[copy(e.shift.data, bias):])
+	return e
+}
+
+func (e *amxEpilogue) drop() {
+	if e != nil {
+		e.shift.drop()
+	}
+}
+
+// chunk finishes some columns of the row tiles of a chunk, whose sums are in the
+// strip: at a time as many as lie one after the other in y too.
+func (e *amxEpilogue) chunk(y []uint16, strip []float32, chunk *amxChunk, col, cols int) {
+	list := chunk.runs[0]
+	for from := 0; from < len(list); {
+		to := from + 1
+		for chunk.rows == amxRows && to < len(list) && list[to].c == list[to-1].c+2*amxRows*chunk.cRow {
+			to++
+		}
+		e.rows(y, list[from].c/2+col, chunk.cRow, strip[from*amxStripLen:], (to-from-1)*amxRows+chunk.rows, col, cols)
+		from = to
+	}
+}
+
+// rows finishes rows of up to 32 columns: x, of which each row takes 32 numbers,
+// becomes y from element at on, rows step apart. col is the first column.
+func (e *amxEpilogue) rows(y []uint16, at, step int, x []float32, rows, col, cols int) {
+	streams := [5]vectorStream{matrix(y[at:], step), matrix(x, amxPanel), parameters(epilogueOnes[:]), parameters(e.shift.data[col:])}
+	used := streams[:4]
+	if e.residual != nil {
+		streams[4] = matrix(e.residual[at:], step)
+		used = streams[:5]
+	}
+	e.kernel.call(rows, cols, 0, nil, used)
+}

@@ -1,0 +1,231 @@
+package kernels
+
+import (
+	"math"
+	"sync"
+	"unsafe"
+)
+
+// Loops that bring rows of numbers into the form tiles want, and back.
+
+// amxRowsArgs is what they work on. All strides are in bytes. The assembly reads
+// this struct by offsets.
+type amxRowsArgs struct {
+	dst, src         unsafe.Pointer
+	rows             int
+	dstRow, srcRow   int
+	blocks           int // of columns, whole ones
+	mask, mask2      uintptr
+	tiles            int
+	dstTile, srcTile int
+	index            unsafe.Pointer // for a permutation
+	second           int            // from the first row of a pair to the second
+}
+
+var amxRowsArgsPool = sync.Pool{New: func() any { return new(amxRowsArgs) }}
+
+// call runs a kernel on a copy that may escape.
+func (args amxRowsArgs) call(kernel func(*amxRowsArgs)) {
+	p := amxRowsArgsPool.Get().(*amxRowsArgs)
+	*p = args
+	kernel(p)
+	*p = amxRowsArgs{}
+	amxRowsArgsPool.Put(p)
+}
+
+// amxRowKernels are those of one level; nil where there are none.
+type amxRowKernels struct{ round, expand, pair, roundPair, transpose func(*amxRowsArgs) }
+
+var amxRowTables [numLevels]amxRowKernels
+
+// amxRound rounds to bfloat16, to nearest even, as VCVTNEPS2BF16 does: denormal
+// numbers become zero, a NaN stays one.
+func amxRound(v float32) uint16 {
+	bits := math.Float32bits(v)
+	switch exponent := bits >> 23 & 0xFF; {
+	case exponent == 0:
+		return uint16(bits >> 16 & 0x8000)
+	case v != v:
+		return uint16(bits>>16 | 0x40)
+	}
+	return uint16((bits + 0x7FFF + bits>>16&1) >> 16)
+}
+
+func amxExpand(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
+
+// lastOf returns the index of the last element of rows of n, row apart.
+func lastOf(rows, row, n int) int { return (rows-1)*row + n - 1 }
+
+// roundRows rounds rows of n numbers.
+//
+//go:norace
+func roundRows(dst []uint16, dstRow int, src []float32, srcRow, rows, n int) {
+	if rows == 0 || n == 0 {
+		return
+	}
+	// The ends are checked here: the kernel cannot.
+	_, _ = dst[lastOf(rows, dstRow, n)], src[lastOf(rows, srcRow, n)]
+	if kernel := amxRowTables[CurrentLevel()].round; kernel != nil {
+		amxRowsArgs{
+			dst: unsafe.Pointer(&dst[0]), src: unsafe.Pointer(&src[0]), rows: rows, dstRow: 2 * dstRow, srcRow: 4 * srcRow,
+			blocks: n / 32, mask: 1<<(n%32) - 1,
+		}.call(kernel)
+		return
+	}
+	for i := range rows {
+		to := dst[i*dstRow : i*dstRow+n]
+		for j, v := range src[i*srcRow : i*srcRow+n] {
+			to[j] = amxRound(v)
+		}
+	}
+}
+
+// expandRows turns rows of n numbers into float32.
+//
+//go:norace
+func expandRows(dst []float32, dstRow int, src []uint16, srcRow, rows, n int) {
+	if rows == 0 || n == 0 {
+		return
+	}
+	_, _ = dst[lastOf(rows, dstRow, n)], src[lastOf(rows, srcRow, n)]
+	if kernel := amxRowTables[CurrentLevel()].expand; kernel != nil {
+		amxRowsArgs{
+			dst: unsafe.Pointer(&dst[0]), src: unsafe.Pointer(&src[0]), rows: rows, dstRow: 4 * dstRow, srcRow: 2 * srcRow,
+			blocks: n / 16, mask: 1<<(n%16) - 1,
+		}.call(kernel)
+		return
+	}
+	for i := range rows {
+		to := dst[i*dstRow : i*dstRow+n]
+		for j, h := range src[i*srcRow : i*srcRow+n] {
+			to[j] = amxExpand(h)
+		}
+	}
+}
+
+// Permutations of the pairing kernels: quadwords of a row to where their columns lie
+// in the result, and elements of two rows side by side to pairs.
+var (
+	pairQuads = [8]uint64{0, 4, 1, 5, 2, 6, 3, 7}
+	pairWords = func() (index [32]uint16) {
+		for i := range index {
+			index[i] = uint16(i/2 + i%2*16)
+		}
+		return index
+	}()
+)
+
+// pairRows writes panels of 32 columns, [ceil(rows/2)][32][2]: pairs of rows
+// interleaved, filled up with zeros, dstPanel apart. Of src, n columns are taken;
+// float32 is rounded.
+//
+//go:norace
+func pairRows[T uint16 | float32](dst []uint16, dstPanel int, src []T, srcRow, rows, n int) {
+	if rows == 0 || n == 0 {
+		return
+	}
+	panels := ceilDiv(n, amxPanel)
+	_, _ = dst[(panels-1)*dstPanel+ceilDiv(rows, 2)*2*amxPanel-1], src[lastOf(rows, srcRow, n)]
+	table := &amxRowTables[CurrentLevel()]
+	elem := int(unsafe.Sizeof(src[0]))
+	kernel, permutation := table.pair, unsafe.Pointer(&pairQuads)
+	if elem == 4 {
+		kernel, permutation = table.roundPair, unsafe.Pointer(&pairWords)
+	}
+	if kernel == nil {
+		pairRowsPortable(dst, dstPanel, src, srcRow, rows, n)
+		return
+	}
+	args := amxRowsArgs{srcRow: 2 * srcRow * elem, dstRow: 4 * amxPanel, dstTile: 2 * dstPanel, srcTile: amxPanel * elem, second: srcRow * elem, index: permutation}
+	// Whole panels and a ragged one, whole pairs and half a one.
+	part := func(panel, panels, cols int) {
+		args.tiles, args.mask, args.mask2 = panels, 1<<cols-1, 1<<cols-1
+		args.dst, args.src, args.rows = unsafe.Pointer(&dst[panel*dstPanel]), unsafe.Pointer(&src[panel*amxPanel]), rows/2
+		if rows > 1 {
+			args.call(kernel)
+		}
+		if rows%2 == 1 {
+			args.dst, args.src = unsafe.Pointer(&dst[panel*dstPanel+(rows-1)*amxPanel]), unsafe.Pointer(&src[(rows-1)*srcRow+panel*amxPanel])
+			args.rows, args.mask2 = 1, 0
+			args.call(kernel)
+		}
+	}
+	if whole := n / amxPanel; whole > 0 {
+		part(0, whole, amxPanel)
+	}
+	if rest := n % amxPanel; rest > 0 {
+		part(panels-1, 1, rest)
+	}
+}
+
+//go:norace
+func pairRowsPortable[T uint16 | float32](dst []uint16, dstPanel int, src []T, srcRow, rows, n int) {
+	for p := range ceilDiv(n, amxPanel) {
+		panel := dst[p*dstPanel : p*dstPanel+ceilDiv(rows, 2)*2*amxPanel]
+		clear(panel)
+		for i := range rows {
+			for j, v := range src[i*srcRow+p*amxPanel : i*srcRow+min((p+1)*amxPanel, n)] {
+				h := uint16(0)
+				switch v := any(v).(type) {
+				case uint16:
+					h = v
+				case float32:
+					h = amxRound(v)
+				}
+				panel[i/2*2*amxPanel+2*j+i%2] = h
+			}
+		}
+	}
+}
+
+// A turn of rows takes 32 of them and 8 columns at a time.
+const turnRows, turnCols = 32, 8
+
+func ceilTo(n, unit int) int { return ceilDiv(n, unit) * unit }
+
+// turnHalves sets dst[j*dstRow+i] = src[i*srcRow+j] for rows x cols. It fills dst up
+// with zeros to whole 32 rows of src, and to whole 8 columns with anything.
+//
+//go:norace
+func turnHalves(dst []uint16, dstRow int, src []uint16, srcRow, rows, cols int) {
+	if rows == 0 || cols == 0 {
+		return
+	}
+	_, _ = dst[lastOf(ceilTo(cols, turnCols), dstRow, ceilTo(rows, turnRows))], src[lastOf(rows, srcRow, cols)]
+	kernel := amxRowTables[CurrentLevel()].transpose
+	if kernel == nil {
+		for j := range cols {
+			clear(dst[j*dstRow+rows : j*dstRow+ceilTo(rows, turnRows)])
+		}
+		for i := range rows {
+			for j, h := range src[i*srcRow : i*srcRow+cols] {
+				dst[j*dstRow+i] = h
+			}
+		}
+		return
+	}
+	args := amxRowsArgs{dstRow: 2 * dstRow, srcRow: 2 * srcRow, blocks: ceilDiv(cols, turnCols), dstTile: 2 * turnRows, srcTile: 2 * turnRows * srcRow}
+	done := 0
+	if cols%turnCols == 0 && rows >= turnRows {
+		args.dst, args.src, args.tiles = unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), rows/turnRows
+		args.call(kernel)
+		done = rows / turnRows * turnRows
+	}
+	if done == rows {
+		return
+	}
+	// What the kernel would read past is copied where there is room.
+	wide := ceilTo(cols, turnCols)
+	room := takeHalves(turnRows * wide)
+	defer room.drop()
+	args.src, args.srcRow, args.tiles = unsafe.Pointer(&room.data[0]), 2*wide, 1
+	for ; done < rows; done += turnRows {
+		n := min(rows-done, turnRows)
+		for i := range n {
+			copy(room.data[i*wide:i*wide+cols], src[(done+i)*srcRow:])
+		}
+		clear(room.data[n*wide:])
+		args.dst = unsafe.Pointer(&dst[done])
+		args.call(kernel)
+	}
+}

@@ -1,0 +1,170 @@
+package kernels
+
+import (
+	"encoding/binary"
+	"math"
+	"testing"
+	"unsafe"
+)
+
+// amxTwins are the tile micro-kernels in Go: all loops around them are tested where
+// there is no AMX.
+var amxTwins = func() (all [2][2][numAMXEnds]func(*amxArgs)) {
+	for i := range all {
+		for j := range all[i] {
+			for end := range all[i][j] {
+				all[i][j][end] = func(args *amxArgs) { twinTiles(args, i+1, j+1, amxEnd(end)) }
+			}
+		}
+	}
+	return all
+}()
+
+func twinTiles(args *amxArgs, rowTiles, colTiles int, end amxEnd) {
+	if args.config[0] != 1 {
+		panic("the palette of the tile configuration is not 1")
+	}
+	for n, tile := range unsafe.Slice(args.list, args.tiles) {
+		strip := unsafe.Add(args.strip, n*args.stripTile)
+		for i := range rowTiles {
+			for j := range colTiles {
+				twinTile(args, tile, unsafe.Add(strip, (i*amxHalf*amxPanel+j*amxHalf)*4), i, j)
+			}
+		}
+		twinEnd(args, tile, strip, end)
+	}
+	args.tiles = 0
+}
+
+// twinTile computes hardware tile (i, j) as TDPBF16PS does: of each step, even and
+// odd terms are two sums, whose sum is added.
+//
+//go:norace
+func twinTile(args *amxArgs, tile amxTile, strip unsafe.Pointer, i, j int) {
+	size := func(t int) (rows, bytes int) {
+		return int(args.config[48+t]), int(binary.LittleEndian.Uint16(args.config[16+2*t:]))
+	}
+	rows, colBytes := size(2*i + j)
+	aRows, aBytes := size(4 + i)
+	bRows, bBytes := size(6 + j)
+	if rows < 1 || rows > 16 || colBytes < 4 || colBytes > 64 || aRows != rows || bBytes != colBytes || aBytes != 4*bRows || bRows < 1 || bRows > 16 {
+		panic("the tiles of a product do not fit")
+	}
+	for r := range rows {
+		for c := range colBytes / 4 {
+			sum := (*float32)(unsafe.Add(strip, (r*amxPanel+c)*4))
+			if args.load == 0 {
+				*sum = 0
+			}
+			for n := range tile.numTaps {
+				tap := (*brgemmTap)(unsafe.Add(unsafe.Pointer(args.taps), tile.taps+n*tapBytes))
+				for step := range args.steps {
+					// From the start of the matrices, so that no pointer lies past their end.
+					a := tile.a + tap.a + (i*amxHalf+r)*args.aRow + step*args.aStep
+					b := tap.b + (j*amxHalf+c)*4 + step*args.bStep
+					var part [2]float32
+					for k := range bRows {
+						x, y := (*[2]uint16)(unsafe.Add(args.a, a+4*k)), (*[2]uint16)(unsafe.Add(args.b, b+k*args.bRow))
+						for h := range part {
+							part[h] += amxExpand(x[h]) * amxExpand(y[h])
+						}
+					}
+					*sum += part[0] + part[1]
+				}
+			}
+		}
+	}
+}
+
+func twinEnd(args *amxArgs, tile amxTile, strip unsafe.Pointer, end amxEnd) {
+	for r := range args.rows {
+		for c := range amxPanel {
+			if args.mask>>c&1 == 0 {
+				continue
+			}
+			sum := *(*float32)(unsafe.Add(strip, (r*amxPanel+c)*4))
+			at := func(elem int) unsafe.Pointer { return unsafe.Add(args.c, tile.c+r*args.cRow+c*elem) }
+			switch end {
+			case amxEndStore:
+				*(*float32)(at(4)) = sum
+			case amxEndAdd:
+				*(*float32)(at(4)) += sum
+			case amxEndRound:
+				*(*uint16)(at(2)) = amxRound(sum)
+			case amxEndAddRound:
+				*(*uint16)(at(2)) = amxRound(sum + amxExpand(*(*uint16)(at(2))))
+			}
+		}
+	}
+}
+
+// eachAMX runs f with the twins, and at the AMX level where the CPU has it.
+func eachAMX(t *testing.T, f func(t *testing.T)) {
+	level, kernels := CurrentLevel(), amxKernels
+	restore := func() { SetLevel(level); amxKernels = kernels }
+	defer restore()
+	levels := Levels()
+	hasAMX := levels[len(levels)-1] == AMX
+	if hasAMX {
+		levels = levels[:len(levels)-1]
+	}
+	SetLevel(levels[len(levels)-1])
+	amxKernels = &amxTwins
+	t.Run("twin", f)
+	restore()
+	t.Run("amx", func(t *testing.T) {
+		if !hasAMX {
+			t.Skip("this CPU has no AMX")
+		}
+		if err := SetLevel(AMX); err != nil {
+			t.Fatal(err)
+		}
+		f(t)
+	})
+}
+
+// halvesOf rounds.
+func halvesOf(v []float32) []uint16 {
+	h := make([]uint16, len(v))
+	for i := range v {
+		h[i] = amxRound(v[i])
+	}
+	return h
+}
+
+func expanded(h []uint16) []float32 {
+	v := make([]float32, len(h))
+	for i := range h {
+		v[i] = amxExpand(h[i])
+	}
+	return v
+}
+
+// halvesNaN returns n elements of NaN between guards, and a check that the guards
+// still are.
+func halvesNaN(t failer, n int) ([]uint16, func(what string)) {
+	const nan = 0x7FC1
+	all := make([]uint16, n+2*guard)
+	for i := range all {
+		all[i] = nan
+	}
+	return all[guard : guard+n : guard+n], func(what string) {
+		t.Helper()
+		for i, h := range all {
+			if (i < guard || i >= guard+n) && h != nan {
+				t.Fatalf("%s: element %d outside the result was written", what, i-guard)
+			}
+		}
+	}
+}
+
+// checkRounded is check for results that are rounded to bfloat16, 8 bits.
+func (b bound) checkRounded(t failer, what string, got []uint16, terms int) {
+	t.Helper()
+	for i, h := range got {
+		v, sums := float64(amxExpand(h)), float64(terms+4)*0x1p-24*b.size[i]
+		if !(math.Abs(v-b.want[i]) <= sums+0x1p-8*(math.Abs(b.want[i])+sums)) {
+			t.Fatalf("%s: element %d is %v, want %v", what, i, v, b.want[i])
+		}
+	}
+}

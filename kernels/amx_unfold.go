@@ -1,0 +1,197 @@
+package kernels
+
+import "unsafe"
+
+// amxUnfolded is the input of a first layer, a few rows of which are unfolded at a
+// time as unfolded does for vectors: a row is an image of an output pixel with all it
+// reads, [KH*KW][C] and zeros.
+type amxUnfolded struct {
+	s           Conv2dShape
+	x           []uint16
+	width       int // of a row: KH*KW*C
+	steps, step int // that the row is cut into
+	row         int // from row to row: whole cache lines
+
+	pixels, images int // of a chunk
+}
+
+// amxUnfoldRows is about how many rows fit the first-level cache beside a panel.
+const amxUnfoldRows = 256
+
+func newAMXUnfolded(s Conv2dShape, x []uint16) *amxUnfolded {
+	u := &amxUnfolded{s: s, x: x, width: s.KH * s.KW * s.C}
+	u.steps, u.step = amxCut(u.width)
+	u.row = ceilTo(u.steps*u.step, 32)
+	u.images, u.pixels = min(s.N, amxUnfoldRows), 1
+	if u.images == s.N { // the rows of neighbouring pixels lie side by side
+		u.pixels = min(ceilDiv(amxUnfoldRows, u.images), s.OutH()*s.OutW())
+	}
+	return u
+}
+
+// chunks visits the chunks of some output pixels, with memory for their rows that
+// holds zeros past them. n is the number of rows, from the first of which, at is the
+// element of the output.
+func (u *amxUnfolded) chunks(pixels span, visit func(rows []uint16, n, first int)) {
+	memory := takeHalves(u.pixels * u.images * u.row)
+	defer memory.drop()
+	clear(memory.data)
+	for _, p := range pixels.cut(u.pixels) {
+		for _, i := range (span{0, u.s.N}).cut(u.images) {
+			u.fill(memory.data, p, i)
+			visit(memory.data, p.len()*i.len(), p.from*u.s.N+i.from)
+		}
+	}
+}
+
+func (u *amxUnfolded) fill(rows []uint16, pixels, images span) {
+	s := &u.s
+	for p := pixels.from; p < pixels.to; p++ {
+		at := (p - pixels.from) * images.len() * u.row
+		h, w := p/s.OutW()*s.Stride-s.Padding, p%s.OutW()*s.Stride-s.Padding
+		for kh := range s.KH {
+			for kw := range s.KW {
+				to := rows[at+(kh*s.KW+kw)*s.C:]
+				if y, x := h+kh, w+kw; y >= 0 && y < s.H && x >= 0 && x < s.W {
+					spreadHalves(to, u.row, u.x[((y*s.W+x)*s.N+images.from)*s.C:], s.C, images.len())
+				} else {
+					zeroHalves(to, u.row, s.C, images.len())
+				}
+			}
+		}
+	}
+}
+
+// spreadHalves copies rows of n numbers that lie side by side to rows step apart.
+//
+//go:norace
+func spreadHalves(to []uint16, step int, from []uint16, n, rows int) {
+	switch n {
+	case 1:
+		for i, v := range from[:rows] {
+			to[i*step] = v
+		}
+	case 3:
+		for i := range rows {
+			*(*[3]uint16)(to[i*step:]) = *(*[3]uint16)(from[i*3:])
+		}
+	default:
+		for i := range rows {
+			copy(to[i*step:i*step+n], from[i*n:])
+		}
+	}
+}
+
+//go:norace
+func zeroHalves(to []uint16, step, n, rows int) {
+	for i := range rows {
+		clear(to[i*step : i*step+n])
+	}
+}
+
+// rowTiles lists tiles of n rows that lie one after the other: whole ones, and one
+// with the rest. Rows of A and C are so many bytes apart.
+func rowTiles(list []amxTile, n, aRow, cRow, numTaps int) (whole, rest []amxTile) {
+	list = list[:0]
+	for at := 0; at < n; at += amxRows {
+		list = append(list, amxTile{a: at * aRow, c: at * cRow, numTaps: numTaps})
+	}
+	return list[:n/amxRows], list[n/amxRows:]
+}
+
+// eachRowTiles runs f for whole row tiles and for the rest.
+func eachRowTiles(n int, whole, rest []amxTile, f func(rows, first int, list []amxTile)) {
+	if len(whole) > 0 {
+		f(amxRows, 0, whole)
+	}
+	if len(rest) > 0 {
+		f(n%amxRows, len(whole), rest)
+	}
+}
+
+// oneTap is what the tiles of products that are no batch share.
+var oneTap = [1]brgemmTap{}
+
+// forward computes y; the panels of packed weights have the rows' depth.
+func (u *amxUnfolded) forward(y, packed []uint16, e *amxEpilogue) {
+	s, panelLen := &u.s, u.steps*u.step*amxPanel
+	const pixelsOfTask = 16
+	pixels := s.OutH() * s.OutW()
+	Parallel(ceilDiv(pixels, pixelsOfTask), func(task int) {
+		args := takeAMXArgs()
+		defer args.drop()
+		strip := args.chunkStrip(ceilDiv(u.pixels*u.images, amxRows), e != nil)
+		defer strip.drop()
+		args.aRow, args.cRow, args.steps, args.taps = 2*u.row, 2*s.OC, u.steps, &oneTap[0]
+		var list []amxTile
+		u.chunks(blockSpan(pixelsOfTask, pixels, task), func(rows []uint16, n, first int) {
+			args.a = unsafe.Pointer(&rows[0])
+			whole, rest := rowTiles(list, n, args.aRow, args.cRow, 1)
+			list = whole
+			for p := range ceilDiv(s.OC, amxPanel) {
+				col := p * amxPanel
+				cols := min(amxPanel, s.OC-col)
+				args.b, args.c = unsafe.Pointer(&packed[p*panelLen]), unsafe.Pointer(&y[first*s.OC+col])
+				eachRowTiles(n, whole, rest, func(tileRows, tile int, tiles []amxTile) {
+					if e != nil {
+						args.keepStrip(strip.data[tile*amxStripLen:])
+					}
+					args.shape(tileRows, cols, u.step)
+					args.run(amxEndOf(e == nil, amxEndRound), tiles)
+				})
+				if e != nil {
+					e.rows(y, first*s.OC+col, s.OC, strip.data, n, col, cols)
+				}
+			}
+		})
+	})
+}
+
+// backwardWeights computes dw (+)= rows' times dy.
+func (u *amxUnfolded) backwardWeights(dw []float32, dy []uint16, accumulate bool) {
+	s := &u.s
+	pixels, panels := s.OutH()*s.OutW(), ceilDiv(s.OC, amxPanel)
+	slices, ocPad := min(weightsMinTasks, pixels), ceilTo(s.OC, amxHalf)
+	length := u.width * ocPad
+	sums := takeScratch[float32](slices * length) // [slice][KH*KW][C][ocPad]
+	defer sums.drop()
+	clear(sums.data)
+	turned, wide := ceilTo(u.pixels*u.images, turnRows), ceilTo(u.width, turnCols)
+	Parallel(slices, func(slice int) {
+		args := takeAMXArgs()
+		defer args.drop()
+		memory := takeHalves(turned * (wide + panels*amxPanel))
+		defer memory.drop()
+		xt, dyPairs := memory.data[:wide*turned], memory.data[wide*turned:]
+		args.aRow, args.cRow, args.taps = 2*turned, 4*ocPad, &oneTap[0]
+		args.a = unsafe.Pointer(&xt[0])
+		whole, rest := rowTiles(nil, u.width, args.aRow, args.cRow, 1)
+		u.chunks(split(pixels, slices, slice), func(rows []uint16, n, first int) {
+			turnHalves(xt, turned, rows, u.row, n, wide)
+			step := 0
+			args.steps, step = amxCut(n)
+			amxPairPixels(dyPairs, turned*amxPanel, dy[first*s.OC:], s.OC, n, s.OC, args.steps*step)
+			for p := range panels {
+				col := p * amxPanel
+				args.b, args.c = unsafe.Pointer(&dyPairs[p*turned*amxPanel]), unsafe.Pointer(&sums.data[slice*length+col])
+				eachRowTiles(u.width, whole, rest, func(tileRows, _ int, tiles []amxTile) {
+					args.shape(tileRows, min(amxPanel, ocPad-col), step)
+					args.run(amxEndAdd, tiles)
+				})
+			}
+		})
+	})
+	sumSlices(sums.data, slices)
+	storeWeights(dw, sums.data, *s, ocPad, accumulate)
+}
+
+// amxPairPixels packs rows of n numbers in panels that are filled up with zeros to
+// filled rows.
+func amxPairPixels(dst []uint16, dstPanel int, src []uint16, srcRow, rows, n, filled int) {
+	pairRows(dst, dstPanel, src, srcRow, rows, n)
+	if used := ceilDiv(rows, 2) * 2; used < filled {
+		for p := range ceilDiv(n, amxPanel) {
+			clear(dst[p*dstPanel+used*amxPanel : p*dstPanel+filled*amxPanel])
+		}
+	}
+}

@@ -1,0 +1,522 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"go/format"
+)
+
+// The tile micro-kernels of the AMX level: see amxArgs in package kernels for the
+// contract. One function per number of row tiles, of column tiles, and what becomes
+// of the sums.
+
+// Offsets in amxArgs.
+const (
+	amxConfig    = 0
+	amxA         = 64
+	amxB         = 72
+	amxC         = 80
+	amxList      = 88
+	amxTaps      = 96
+	amxStrip     = 104
+	amxTiles     = 112
+	amxSteps     = 120
+	amxARow      = 128
+	amxAStep     = 136
+	amxBRow      = 144
+	amxBStep     = 152
+	amxCRow      = 160
+	amxStripTile = 168
+	amxRows      = 176
+	amxMask      = 184
+	amxLoad      = 192
+	amxStripNow  = 200
+)
+
+// Offsets in amxTile and in brgemmTap, and their sizes.
+const (
+	amxTileA, amxTileC, amxTileTaps, amxTileNumTaps, amxTileSize = 0, 8, 16, 24, 32
+	tapA, tapB, tapSize                                          = 0, 8, 16
+)
+
+// A row of a tile of the strip, and of the strip: 32 columns of float32.
+const tileRowBytes, stripRowBytes = 64, 128
+
+// amxEnds are what may become of the sums of a tile.
+var amxEnds = []string{"Strip", "Store", "Add", "Round", "AddRound"}
+
+func amxName(rows, cols int, end string) string { return fmt.Sprintf("amx%dx%d%s", rows, cols, end) }
+
+func amxFiles() []file {
+	a := newAssembly()
+	for rows := 1; rows <= 2; rows++ {
+		for cols := 1; cols <= 2; cols++ {
+			for _, end := range amxEnds {
+				a.text(amxName(rows, cols, end), "args *amxArgs")
+				amxKernel{a, rows, cols, end}.emit()
+			}
+		}
+	}
+	amxPeak(a)
+	amxRegister(a)
+	rows := newAssembly()
+	bf16Round(rows)
+	bf16Expand(rows)
+	bf16Pairs(rows)
+	bf16RoundPairs(rows)
+	bf16Transpose(rows)
+	return []file{{"amx_amd64.s", a.Bytes()}, {"amx_rows_amd64.s", rows.Bytes()}, {"amx_table_amd64.go", amxTable()}}
+}
+
+// amxTable declares the functions and lists them.
+func amxTable() []byte {
+	var b bytes.Buffer
+	b.WriteString(header + "package kernels\n\n")
+	var list bytes.Buffer
+	for rows := 1; rows <= 2; rows++ {
+		list.WriteString("{")
+		for cols := 1; cols <= 2; cols++ {
+			list.WriteString("{")
+			for _, end := range amxEnds {
+				fmt.Fprintf(&b, "//go:noescape\nfunc %s(args *amxArgs)\n\n", amxName(rows, cols, end))
+				fmt.Fprintf(&list, "amxEnd%s: %s, ", end, amxName(rows, cols, end))
+			}
+			list.WriteString("},\n")
+		}
+		list.WriteString("},\n")
+	}
+	fmt.Fprintf(&b, "// By row tiles less one, column tiles less one, end.\nvar amxTileKernels = [2][2][numAMXEnds]func(*amxArgs){\n%s}\n", list.Bytes())
+	src, err := format.Source(b.Bytes())
+	if err != nil {
+		panic(err)
+	}
+	return src
+}
+
+// amxKernel is one micro-kernel. Tiles:
+//
+//	0 to 3: C, by row and column tile  4, 5: A  6, 7: B
+//
+// Registers:
+//
+//	DI args  SI entry of the list  AX tap  CX taps left  DX steps left
+//	R8, BX: A of both row tiles  R9 B  R10, R11 row strides of A, B  R12, R13 a step of A, B
+type amxKernel struct {
+	a          *assembly
+	rows, cols int
+	end        string
+}
+
+func (k amxKernel) emit() {
+	a := k.a
+	a.op("MOVQ args+0(FP), DI")
+	a.tileConfigure("DI")
+	if k.vectors() {
+		a.comment("one bit of the mask per column")
+		a.op("MOVQ %d(DI), AX", amxMask)
+		a.op("KMOVD AX, K1")
+		a.op("KSHIFTRD $16, K1, K2")
+	}
+	a.op("MOVQ %d(DI), R10", amxARow)
+	a.op("MOVQ %d(DI), R11", amxBRow)
+	a.op("MOVQ %d(DI), R12", amxAStep)
+	a.op("MOVQ %d(DI), R13", amxBStep)
+	a.op("MOVQ %d(DI), SI", amxList)
+	a.op("MOVQ %d(DI), AX", amxStrip)
+	a.op("MOVQ AX, %d(DI)", amxStripNow)
+	a.label("tile")
+	k.begin()
+	k.reduce()
+	k.finish()
+	a.op("MOVQ %d(DI), AX", amxStripTile)
+	a.op("ADDQ AX, %d(DI)", amxStripNow)
+	a.op("ADDQ $%d, SI", amxTileSize)
+	a.op("DECQ %d(DI)", amxTiles)
+	a.op("JNZ tile")
+	a.tileRelease()
+	a.op("VZEROUPPER")
+	a.op("RET")
+}
+
+// vectors tells whether vector instructions see the sums last.
+func (k amxKernel) vectors() bool { return k.end != "Strip" && k.end != "Store" }
+
+// eachC visits the tiles of C with their places in the strip.
+func (k amxKernel) eachC(visit func(tile, row, col int)) {
+	for i := range k.rows {
+		for j := range k.cols {
+			visit(2*i+j, i, j)
+		}
+	}
+}
+
+// begin sets the sums to zero, or to what the strip holds.
+func (k amxKernel) begin() {
+	a := k.a
+	a.op("CMPQ %d(DI), $0", amxLoad)
+	a.op("JNE load")
+	k.eachC(func(tile, _, _ int) { a.tileZero(tile) })
+	a.op("JMP reduce")
+	a.label("load")
+	a.op("MOVQ %d(DI), AX", amxStripNow)
+	a.op("MOVQ $%d, DX", stripRowBytes)
+	k.eachC(func(tile, i, j int) { a.tileLoad(tile, "AX", "DX", 16*stripRowBytes*i+tileRowBytes*j) })
+}
+
+// reduce adds up all taps. Each load is used at once by one product and by another
+// one later, so that of two products one waits for no load.
+func (k amxKernel) reduce() {
+	a := k.a
+	a.label("reduce")
+	a.op("MOVQ %d(SI), CX", amxTileNumTaps)
+	a.op("TESTQ CX, CX")
+	a.op("JZ end")
+	a.op("MOVQ %d(DI), AX", amxTaps)
+	a.op("ADDQ %d(SI), AX", amxTileTaps)
+	a.label("tap")
+	a.op("MOVQ %d(DI), R8", amxA)
+	a.op("ADDQ %d(SI), R8", amxTileA)
+	a.op("ADDQ %d(AX), R8", tapA)
+	if k.rows == 2 {
+		a.op("MOVQ R10, BX")
+		a.op("SHLQ $4, BX")
+		a.op("ADDQ R8, BX")
+	}
+	a.op("MOVQ %d(DI), R9", amxB)
+	a.op("ADDQ %d(AX), R9", tapB)
+	a.op("MOVQ %d(DI), DX", amxSteps)
+	a.label("step")
+	a.tileLoad(6, "R9", "R11", 0)
+	a.tileLoad(4, "R8", "R10", 0)
+	a.tileProduct(0, 4, 6)
+	if k.cols == 2 {
+		a.tileLoad(7, "R9", "R11", tileRowBytes)
+		a.tileProduct(1, 4, 7)
+	}
+	if k.rows == 2 {
+		a.tileLoad(5, "BX", "R10", 0)
+		a.tileProduct(2, 5, 6)
+		if k.cols == 2 {
+			a.tileProduct(3, 5, 7)
+		}
+		a.op("ADDQ R12, BX")
+	}
+	a.op("ADDQ R12, R8")
+	a.op("ADDQ R13, R9")
+	a.op("DECQ DX")
+	a.op("JNZ step")
+	a.op("ADDQ $%d, AX", tapSize)
+	a.op("DECQ CX")
+	a.op("JNZ tap")
+	a.label("end")
+}
+
+// finish brings the sums where they belong; through the strip where vector
+// instructions are to see them.
+func (k amxKernel) finish() {
+	a := k.a
+	if k.end == "Store" {
+		a.op("MOVQ %d(DI), R8", amxC)
+		a.op("ADDQ %d(SI), R8", amxTileC)
+		a.op("MOVQ %d(DI), R9", amxCRow)
+		if k.rows == 2 {
+			a.op("MOVQ R9, BX")
+			a.op("SHLQ $4, BX")
+			a.op("ADDQ R8, BX")
+		}
+		k.eachC(func(tile, i, j int) { a.tileStore(tile, []string{"R8", "BX"}[i], "R9", tileRowBytes*j) })
+		return
+	}
+	a.op("MOVQ %d(DI), AX", amxStripNow)
+	a.op("MOVQ $%d, DX", stripRowBytes)
+	k.eachC(func(tile, i, j int) { a.tileStore(tile, "AX", "DX", 16*stripRowBytes*i+tileRowBytes*j) })
+	if !k.vectors() {
+		return
+	}
+	a.op("MOVQ %d(DI), R8", amxC)
+	a.op("ADDQ %d(SI), R8", amxTileC)
+	a.op("MOVQ %d(DI), R9", amxCRow)
+	a.op("MOVQ %d(DI), CX", amxRows)
+	a.label("row")
+	for j := range k.cols {
+		a.op("VMOVUPS.Z %d(AX), K%d, Z%d", tileRowBytes*j, j+1, j)
+	}
+	k.row()
+	a.op("ADDQ DX, AX")
+	a.op("ADDQ R9, R8")
+	a.op("DECQ CX")
+	a.op("JNZ row")
+}
+
+// row writes one row of the sums, in Z0 and Z1, to C at R8.
+func (k amxKernel) row() {
+	a := k.a
+	switch k.end {
+	case "Add":
+		for j := range k.cols {
+			a.op("VADDPS %d(R8), Z%d, K%d, Z%d", tileRowBytes*j, j, j+1, j)
+		}
+		for j := range k.cols {
+			a.op("VMOVUPS Z%d, K%d, %d(R8)", j, j+1, tileRowBytes*j)
+		}
+		return
+	case "AddRound":
+		for j := range k.cols {
+			a.op("VPMOVZXWD.Z %d(R8), K%d, Z%d", tileRowBytes/2*j, j+1, j+2)
+			a.op("VPSLLD $16, Z%d, Z%d", j+2, j+2)
+			a.op("VADDPS Z%d, Z%d, Z%d", j+2, j, j)
+		}
+	}
+	if k.cols == 2 {
+		a.roundPair(0, 1, 0)
+		a.op("VMOVDQU16 Z0, K1, (R8)")
+	} else {
+		a.round(0, 0)
+		a.op("VMOVDQU16 Y0, K1, (R8)")
+	}
+}
+
+// amxPeak writes a loop of products on tiles alone: args.tiles rounds of four.
+func amxPeak(a *assembly) {
+	a.text("amxPeak", "args *amxArgs")
+	a.op("MOVQ args+0(FP), DI")
+	a.tileConfigure("DI")
+	for i := range 8 {
+		a.tileZero(i)
+	}
+	a.op("MOVQ %d(DI), CX", amxTiles)
+	a.label("loop")
+	for i := range 4 {
+		a.tileProduct(i, 4+i/2, 6+i%2)
+	}
+	a.op("DECQ CX")
+	a.op("JNZ loop")
+	a.tileRelease()
+	a.op("VZEROUPPER")
+	a.op("RET")
+}
+
+// amxRegister writes what reads XCR0, which tells what state the operating system
+// saves.
+func amxRegister(a *assembly) {
+	a.text("amxReadXCR0", "value *uint64")
+	a.op("MOVQ value+0(FP), DI")
+	a.op("XORL CX, CX")
+	a.op("XGETBV")
+	a.op("MOVL AX, 0(DI)")
+	a.op("MOVL DX, 4(DI)")
+	a.op("VZEROUPPER")
+	a.op("RET")
+}
+
+// Offsets in amxRowsArgs.
+const (
+	bf16Dst      = 0
+	bf16Src      = 8
+	bf16Rows     = 16
+	bf16DstRow   = 24
+	bf16SrcRow   = 32
+	bf16Blocks   = 40
+	bf16Mask     = 48
+	bf16Mask2    = 56
+	bf16Tiles    = 64
+	bf16DstTile  = 72
+	bf16SrcTile  = 80
+	bf16Index    = 88
+	bf16DstBlock = 96
+)
+
+// bf16Start loads what all loops over rows need:
+//
+//	R8 dst  R9 src  R10, R11 their row strides
+func bf16Start(a *assembly, name string) {
+	a.text(name, "args *amxRowsArgs")
+	a.op("MOVQ args+0(FP), DI")
+	a.op("MOVQ %d(DI), R8", bf16Dst)
+	a.op("MOVQ %d(DI), R9", bf16Src)
+	a.op("MOVQ %d(DI), R10", bf16DstRow)
+	a.op("MOVQ %d(DI), R11", bf16SrcRow)
+}
+
+// bf16Row writes the loop over rows: whole blocks of columns, then what a mask
+// leaves of one.
+func bf16Row(a *assembly, srcStep, dstStep int, whole, tail func()) {
+	a.op("MOVQ %d(DI), DX", bf16Rows)
+	a.label("row")
+	a.op("MOVQ R8, BX")
+	a.op("MOVQ R9, SI")
+	a.op("MOVQ %d(DI), CX", bf16Blocks)
+	a.op("TESTQ CX, CX")
+	a.op("JZ tail")
+	a.label("block")
+	whole()
+	a.op("ADDQ $%d, SI", srcStep)
+	a.op("ADDQ $%d, BX", dstStep)
+	a.op("DECQ CX")
+	a.op("JNZ block")
+	a.label("tail")
+	tail()
+	a.op("ADDQ R10, R8")
+	a.op("ADDQ R11, R9")
+	a.op("DECQ DX")
+	a.op("JNZ row")
+	a.op("VZEROUPPER")
+	a.op("RET")
+}
+
+// bf16Round rounds rows of float32, 32 columns at a time.
+func bf16Round(a *assembly) {
+	bf16Start(a, "amxRoundRows")
+	a.op("MOVQ %d(DI), AX", bf16Mask)
+	a.op("KMOVD AX, K1")
+	a.op("KSHIFTRD $16, K1, K2")
+	bf16Row(a, 128, 64, func() {
+		a.op("VMOVUPS (SI), Z0")
+		a.op("VMOVUPS 64(SI), Z1")
+		a.roundPair(0, 1, 2)
+		a.op("VMOVDQU16 Z2, (BX)")
+	}, func() {
+		a.op("VMOVUPS.Z (SI), K1, Z0")
+		a.op("VMOVUPS.Z 64(SI), K2, Z1")
+		a.roundPair(0, 1, 2)
+		a.op("VMOVDQU16 Z2, K1, (BX)")
+	})
+}
+
+// bf16Expand turns rows of bfloat16 into float32, 16 columns at a time.
+func bf16Expand(a *assembly) {
+	bf16Start(a, "amxExpandRows")
+	a.op("MOVQ %d(DI), AX", bf16Mask)
+	a.op("KMOVW AX, K1")
+	bf16Row(a, 32, 64, func() {
+		a.op("VPMOVZXWD (SI), Z0")
+		a.op("VPSLLD $16, Z0, Z0")
+		a.op("VMOVUPS Z0, (BX)")
+	}, func() {
+		a.op("VPMOVZXWD.Z (SI), K1, Z0")
+		a.op("VPSLLD $16, Z0, Z0")
+		a.op("VMOVUPS Z0, K1, (BX)")
+	})
+}
+
+// bf16PairLoop writes the loop over panels and pairs of rows; a pair becomes a row
+// of 64 interleaved elements. R12 is the second row of a pair less the first.
+func bf16PairLoop(a *assembly, pair func()) {
+	a.op("MOVQ %d(DI), CX", bf16Tiles)
+	a.op("MOVQ %d(DI), R12", bf16DstBlock)
+	a.label("tile")
+	a.op("MOVQ R8, BX")
+	a.op("MOVQ R9, SI")
+	a.op("MOVQ %d(DI), DX", bf16Rows)
+	a.label("row")
+	pair()
+	a.op("ADDQ R11, SI")
+	a.op("ADDQ R10, BX")
+	a.op("DECQ DX")
+	a.op("JNZ row")
+	a.op("ADDQ %d(DI), R8", bf16DstTile)
+	a.op("ADDQ %d(DI), R9", bf16SrcTile)
+	a.op("DECQ CX")
+	a.op("JNZ tile")
+	a.op("VZEROUPPER")
+	a.op("RET")
+}
+
+// bf16Pairs interleaves pairs of rows of bfloat16. Four columns of both rows meet in
+// the lane of their result before they are interleaved.
+func bf16Pairs(a *assembly) {
+	bf16Start(a, "amxPairRows")
+	for i, at := range []int{bf16Mask, bf16Mask2} {
+		a.op("MOVQ %d(DI), AX", at)
+		a.op("KMOVD AX, K%d", i+1)
+	}
+	a.op("MOVQ %d(DI), AX", bf16Index)
+	a.op("VMOVDQU64 (AX), Z31")
+	bf16PairLoop(a, func() {
+		a.op("VMOVDQU16.Z (SI), K1, Z0")
+		a.op("VMOVDQU16.Z (SI)(R12*1), K2, Z1")
+		a.op("VPERMQ Z0, Z31, Z0")
+		a.op("VPERMQ Z1, Z31, Z1")
+		a.op("VPUNPCKLWD Z1, Z0, Z2")
+		a.op("VPUNPCKHWD Z1, Z0, Z3")
+		a.op("VMOVDQU64 Z2, (BX)")
+		a.op("VMOVDQU64 Z3, 64(BX)")
+	})
+}
+
+// bf16RoundPairs rounds and interleaves pairs of rows of float32.
+func bf16RoundPairs(a *assembly) {
+	bf16Start(a, "amxRoundPairRows")
+	for i, at := range []int{bf16Mask, bf16Mask2} {
+		a.op("MOVQ %d(DI), AX", at)
+		a.op("KMOVD AX, K%d", 2*i+1)
+		a.op("KSHIFTRD $16, K%d, K%d", 2*i+1, 2*i+2)
+	}
+	a.op("MOVQ %d(DI), AX", bf16Index)
+	a.op("VMOVDQU64 (AX), Z31")
+	bf16PairLoop(a, func() {
+		for j := range 2 {
+			a.op("VMOVUPS.Z %d(SI), K%d, Z%d", 64*j, j+1, j)
+			a.op("VMOVUPS.Z %d(SI)(R12*1), K%d, Z%d", 64*j, j+3, j+2)
+			a.roundPair(j, j+2, j)
+			a.op("VPERMW Z%d, Z31, Z%d", j, j)
+			a.op("VMOVDQU64 Z%d, %d(BX)", j, 64*j)
+		}
+	})
+}
+
+// bf16Transpose turns 32 rows, 8 columns at a time. Lane l of register i is row
+// 8l+i, put there by the loads; three stages then turn 8x8 elements in every lane.
+func bf16Transpose(a *assembly) {
+	bf16Start(a, "amxTransposeRows")
+	a.op("LEAQ (R11)(R11*2), R12")
+	a.op("SHLQ $3, R12")
+	a.op("LEAQ (R11*8), R13")
+	a.op("MOVQ %d(DI), CX", bf16Tiles)
+	a.label("tile")
+	a.op("MOVQ R8, BX")
+	a.op("MOVQ R9, AX")
+	a.op("MOVQ %d(DI), DX", bf16Blocks)
+	a.label("block")
+	a.op("MOVQ AX, SI")
+	for i := range 8 {
+		a.op("VMOVDQU (SI), X%d", i)
+		for lane, index := range []string{"(R13*1)", "(R13*2)", "(R12*1)"} {
+			a.op("VINSERTI32X4 $%d, (SI)%s, Z%d, Z%d", lane+1, index, i, i)
+		}
+		if i < 7 {
+			a.op("ADDQ R11, SI")
+		}
+	}
+	regs := []int{0, 1, 2, 3, 4, 5, 6, 7}
+	next := 8
+	stage := func(unit string, apart int) {
+		out := make([]int, 8)
+		for i := range out {
+			// Neighbours in pairs of registers apart, and what was made of them side by side.
+			first := i/(2*apart)*2*apart + i%(2*apart)/2
+			out[i] = next + i
+			a.op("VPUNPCK%s%s Z%d, Z%d, Z%d", []string{"L", "H"}[i%2], unit, regs[first+apart], regs[first], out[i])
+		}
+		regs, next = out, (next+8)%16
+	}
+	stage("WD", 1)
+	stage("DQ", 2)
+	stage("QDQ", 4)
+	for i, r := range regs {
+		a.op("VMOVDQU64 Z%d, (BX)", r)
+		if i < 7 {
+			a.op("ADDQ R10, BX")
+		}
+	}
+	a.op("ADDQ R10, BX")
+	a.op("ADDQ $16, AX")
+	a.op("DECQ DX")
+	a.op("JNZ block")
+	a.op("ADDQ %d(DI), R8", bf16DstTile)
+	a.op("ADDQ %d(DI), R9", bf16SrcTile)
+	a.op("DECQ CX")
+	a.op("JNZ tile")
+	a.op("VZEROUPPER")
+	a.op("RET")
+}
