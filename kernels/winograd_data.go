@@ -1,13 +1,23 @@
 package kernels
 
-import "unsafe"
-
-// winogradChunkBytes is about how much transformed data a task works on, and
-// winogradRows the rows below which reading the filters would cost too much.
-const (
-	winogradChunkBytes = 1 << 20
-	winogradRows       = 64
+import (
+	"sync"
+	"unsafe"
 )
+
+// winogradChunkBytes is about how much transformed data a task works on: what the
+// second-level cache holds, so that threads do not meet in the third. No sum depends
+// on it.
+var winogradChunkBytes = sync.OnceValue(func() int {
+	l2 := CPU().L2
+	if l2 == 0 { // unknown
+		l2 = 1 << 20
+	}
+	return min(max(l2, 1<<18), 1<<20)
+})
+
+// winogradRows are the rows below which reading the filters would cost too much.
+const winogradRows = 64
 
 // winogradConv is a convolution, forward or backward data: c is the result, a the
 // operand.
@@ -31,7 +41,7 @@ func winogradProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirectio
 		c: c, a: a, filters: packed, bias: bias, accumulate: accumulate || bias != nil,
 		end: e,
 	}
-	most := max(winogradChunkBytes/(4*winogradPoints*(depth+width)), winogradRows)
+	most := max(winogradChunkBytes()/(4*winogradPoints*(depth+width)), winogradRows)
 	parts := ceilDiv(s.N, most)
 	w.images = ceilDiv(s.N, parts)
 	w.tiles = min(max(most/w.images, 1), w.count())
