@@ -161,7 +161,7 @@ func AvgPool2dForward[E Element](y, x []E, s Pool2dShape) {
 	factor := []float32{1 / float32(s.Kernel*s.Kernel)}
 	exact, _ := any(y).([]float32)
 	s.eachOutput(func(oh, ow, part, out, n int) {
-		mean := exact
+		var mean []float32
 		if exact != nil {
 			mean = exact[out:]
 		} else { // rounded once, not for each row of the window
