@@ -221,7 +221,7 @@ func batchNormCase(name string, training bool, act kernels.Activation, residual 
 		case 2:
 			r = x
 		case 3:
-			x, r = Constant(constant), in[3]
+			x, r = Cast(ctx, Constant(constant), in[3].Value.DType()), in[3]
 		}
 		return BatchNorm2d(ctx, x, in[1], in[2], running, BatchNormOptions{0.1, 1e-5, act}, r)
 	}

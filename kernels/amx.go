@@ -178,17 +178,3 @@ func amxCut(depth int) (steps, step int) {
 // pass by. Sums wait in the strip, in the second-level cache. The sum is the same as
 // that of one long run.
 const amxRun = 640
-
-// halves is recycled working memory of bfloat16.
-type halves struct {
-	data   []uint16
-	memory *scratch[float32]
-}
-
-// takeHalves returns n elements with any contents. Put them back with drop.
-func takeHalves(n int) halves {
-	memory := takeScratch[float32](max(ceilDiv(n, 2), 1))
-	return halves{unsafe.Slice((*uint16)(unsafe.Pointer(&memory.data[0])), n), memory}
-}
-
-func (h halves) drop() { h.memory.drop() }

@@ -8,7 +8,7 @@ import (
 )
 
 func init() {
-	amxRowTables[AMX] = amxRowKernels{round: amxRoundRows, expand: amxExpandRows, pair: amxPairRows, roundPair: amxRoundPairRows, transpose: amxTransposeRows}
+	amxRowTables[AMX] = amxRowKernels{pair: amxPairRows, roundPair: amxRoundPairRows, transpose: amxTransposeRows}
 }
 
 //go:noescape
@@ -16,12 +16,6 @@ func amxPeak(args *amxArgs)
 
 //go:noescape
 func amxReadXCR0(value *uint64)
-
-//go:noescape
-func amxRoundRows(args *amxRowsArgs)
-
-//go:noescape
-func amxExpandRows(args *amxRowsArgs)
 
 //go:noescape
 func amxPairRows(args *amxRowsArgs)

@@ -17,36 +17,32 @@ func GemmBF16(transA, transB bool, m, n, k int, a []uint16, lda int, b []uint16,
 		amxGemm(transA, transB, m, n, k, a, lda, b, ldb, accumulate, c, ldc)
 		return
 	}
-	expandedGemm(transA, transB, m, n, k, a, lda, b, ldb, accumulate, c, ldc)
+	widenedGemm(transA, transB, m, n, k, a, lda, b, ldb, accumulate, c, ldc)
 }
 
-// expandedTerms is how much of k is expanded at a time, a multiple of maxRun.
-const expandedTerms = 8 * maxRun
+// widenedTerms is how much of k is widened at a time, a multiple of maxRun.
+const widenedTerms = 8 * maxRun
 
-// expandedGemm expands both operands to float32, some of k at a time.
-func expandedGemm(transA, transB bool, m, n, k int, a []uint16, lda int, b []uint16, ldb int, accumulate bool, c []float32, ldc int) {
-	for _, p := range (span{0, k}).cut(expandedTerms) {
-		x, dx := expandMatrix(a, lda, m, p, transA)
-		y, dy := expandMatrix(b, ldb, n, p, !transB)
+// widenedGemm widens both operands to float32, some of k at a time.
+func widenedGemm(transA, transB bool, m, n, k int, a []uint16, lda int, b []uint16, ldb int, accumulate bool, c []float32, ldc int) {
+	for _, p := range (span{0, k}).cut(widenedTerms) {
+		x, dx := widenMatrix(a, lda, m, p, transA)
+		y, dy := widenMatrix(b, ldb, n, p, !transB)
 		Gemm(transA, transB, m, n, p.len(), x.data, dx, y.data, dy, accumulate || p.from > 0, c, ldc)
 		x.drop()
 		y.drop()
 	}
 }
 
-// expandMatrix expands some columns of a matrix of rows rows, of which in memory k is
+// widenMatrix widens some columns of a matrix of rows rows, of which in memory k is
 // the outer index if kOuter; it returns the row stride too.
-func expandMatrix(a []uint16, lda, rows int, k span, kOuter bool) (*scratch[float32], int) {
+func widenMatrix(a []uint16, lda, rows int, k span, kOuter bool) (*scratch[float32], int) {
 	at, cols := k.from, k.len()
 	if kOuter {
 		at, rows, cols = k.from*lda, k.len(), rows
 	}
 	out := takeScratch[float32](rows * cols)
-	const block = 64
-	Parallel(ceilDiv(rows, block), func(t int) {
-		of := blockSpan(block, rows, t)
-		expandRows(out.data[of.from*cols:], cols, a[at+of.from*lda:], lda, of.len(), cols)
-	})
+	vecWiden.rows(rows, cols, nil, matrix(a[at:], lda), matrix(out.data, cols))
 	return out, cols
 }
 
@@ -74,13 +70,13 @@ func amxGemm(transA, transB bool, m, n, k int, a []uint16, lda int, b []uint16, 
 		g.steps, g.step = amxCut(k)
 		rows := ceilTo(m, turnCols)
 		g.lda = ceilTo(k, turnRows)
-		packed := takeHalves(rows * g.lda)
+		packed := takeScratch[uint16](rows * g.lda)
 		defer packed.drop()
 		g.a = packed.data
 		g.packA(a, lda, transA, k)
 	}
 	g.k = g.steps * g.step
-	panels := takeHalves(ceilDiv(n, amxPanel) * g.k * amxPanel)
+	panels := takeScratch[uint16](ceilDiv(n, amxPanel) * g.k * amxPanel)
 	defer panels.drop()
 	g.panels = panels.data
 	g.packB(b, ldb, transB, k)

@@ -6,7 +6,7 @@ import (
 	"unsafe"
 )
 
-// Loops that bring rows of numbers into the form tiles want, and back.
+// Loops that bring rows of numbers into the form tiles want.
 
 // amxRowsArgs is what they work on. All strides are in bytes. The assembly reads
 // this struct by offsets.
@@ -34,74 +34,21 @@ func (args amxRowsArgs) call(kernel func(*amxRowsArgs)) {
 }
 
 // amxRowKernels are those of one level; nil where there are none.
-type amxRowKernels struct{ round, expand, pair, roundPair, transpose func(*amxRowsArgs) }
+type amxRowKernels struct{ pair, roundPair, transpose func(*amxRowsArgs) }
 
 var amxRowTables [numLevels]amxRowKernels
 
-// amxRound rounds to bfloat16, to nearest even, as VCVTNEPS2BF16 does: denormal
-// numbers become zero, a NaN stays one.
+// amxRound is BFloat16FromFloat32 as VCVTNEPS2BF16 and tiles have it: denormal numbers
+// become zero.
 func amxRound(v float32) uint16 {
-	bits := math.Float32bits(v)
-	switch exponent := bits >> 23 & 0xFF; {
-	case exponent == 0:
-		return uint16(bits >> 16 & 0x8000)
-	case v != v:
-		return uint16(bits>>16 | 0x40)
+	if bits := math.Float32bits(v); bits>>23&0xFF == 0 {
+		return uint16(bits>>16) & 0x8000
 	}
-	return uint16((bits + 0x7FFF + bits>>16&1) >> 16)
+	return BFloat16FromFloat32(v)
 }
-
-func amxExpand(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
 
 // lastOf returns the index of the last element of rows of n, row apart.
 func lastOf(rows, row, n int) int { return (rows-1)*row + n - 1 }
-
-// roundRows rounds rows of n numbers.
-//
-//go:norace
-func roundRows(dst []uint16, dstRow int, src []float32, srcRow, rows, n int) {
-	if rows == 0 || n == 0 {
-		return
-	}
-	// The ends are checked here: the kernel cannot.
-	_, _ = dst[lastOf(rows, dstRow, n)], src[lastOf(rows, srcRow, n)]
-	if kernel := amxRowTables[CurrentLevel()].round; kernel != nil {
-		amxRowsArgs{
-			dst: unsafe.Pointer(&dst[0]), src: unsafe.Pointer(&src[0]), rows: rows, dstRow: 2 * dstRow, srcRow: 4 * srcRow,
-			blocks: n / 32, mask: 1<<(n%32) - 1,
-		}.call(kernel)
-		return
-	}
-	for i := range rows {
-		to := dst[i*dstRow : i*dstRow+n]
-		for j, v := range src[i*srcRow : i*srcRow+n] {
-			to[j] = amxRound(v)
-		}
-	}
-}
-
-// expandRows turns rows of n numbers into float32.
-//
-//go:norace
-func expandRows(dst []float32, dstRow int, src []uint16, srcRow, rows, n int) {
-	if rows == 0 || n == 0 {
-		return
-	}
-	_, _ = dst[lastOf(rows, dstRow, n)], src[lastOf(rows, srcRow, n)]
-	if kernel := amxRowTables[CurrentLevel()].expand; kernel != nil {
-		amxRowsArgs{
-			dst: unsafe.Pointer(&dst[0]), src: unsafe.Pointer(&src[0]), rows: rows, dstRow: 4 * dstRow, srcRow: 2 * srcRow,
-			blocks: n / 16, mask: 1<<(n%16) - 1,
-		}.call(kernel)
-		return
-	}
-	for i := range rows {
-		to := dst[i*dstRow : i*dstRow+n]
-		for j, h := range src[i*srcRow : i*srcRow+n] {
-			to[j] = amxExpand(h)
-		}
-	}
-}
 
 // Permutations of the pairing kernels: quadwords of a row to where their columns lie
 // in the result, and elements of two rows side by side to pairs.
@@ -125,6 +72,7 @@ func pairRows[T uint16 | float32](dst []uint16, dstPanel int, src []T, srcRow, r
 		return
 	}
 	panels := ceilDiv(n, amxPanel)
+	// The ends are checked here: the kernel cannot.
 	_, _ = dst[(panels-1)*dstPanel+ceilDiv(rows, 2)*2*amxPanel-1], src[lastOf(rows, srcRow, n)]
 	table := &amxRowTables[CurrentLevel()]
 	elem := int(unsafe.Sizeof(src[0]))
@@ -216,7 +164,7 @@ func turnHalves(dst []uint16, dstRow int, src []uint16, srcRow, rows, cols int) 
 	}
 	// What the kernel would read past is copied where there is room.
 	wide := ceilTo(cols, turnCols)
-	room := takeHalves(turnRows * wide)
+	room := takeScratch[uint16](turnRows * wide)
 	defer room.drop()
 	args.src, args.srcRow, args.tiles = unsafe.Pointer(&room.data[0]), 2*wide, 1
 	for ; done < rows; done += turnRows {

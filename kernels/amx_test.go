@@ -109,7 +109,7 @@ func checkAMXTiles(t *testing.T, r *rand.Rand, rows, cols, step, steps int, end 
 		}
 		for tap := range list[tile].numTaps {
 			for p := range k {
-				want.add(at, float64(amxExpand(a[(tile*rows+i)*aRow+tap*k+p]))*float64(amxExpand(b[tap*k*amxPanel+p/2*2*amxPanel+2*j+p%2])))
+				want.add(at, float64(Float32FromBFloat16(a[(tile*rows+i)*aRow+tap*k+p]))*float64(Float32FromBFloat16(b[tap*k*amxPanel+p/2*2*amxPanel+2*j+p%2])))
 			}
 		}
 	})
@@ -164,7 +164,7 @@ func TestAMXRows(t *testing.T) {
 		r := rand.New(rand.NewPCG(53, 54))
 		for _, size := range [][2]int{{1, 1}, {2, 16}, {3, 17}, {5, 33}, {32, 8}, {33, 64}, {70, 24}, {31, 13}, {64, 40}} {
 			rows, cols := size[0], size[1]
-			row, out := cols+r.IntN(3), cols+r.IntN(4)
+			row := cols + r.IntN(3)
 			src := randomSlice[float32](r, rows*row)
 			for i := range src {
 				if r.IntN(3) == 0 {
@@ -172,10 +172,6 @@ func TestAMXRows(t *testing.T) {
 				}
 			}
 			half := halvesOf(src)
-			got, guardGot := halvesNaN(t, rows*out)
-			roundRows(got, out, src, row, rows, cols)
-			wide, guardWide := guarded(t, rows*out)
-			expandRows(wide, out, half, row, rows, cols)
 			turnedRow := ceilTo(rows, turnRows) + r.IntN(3)
 			turned, guardTurned := halvesNaN(t, ceilTo(cols, turnCols)*turnedRow)
 			turnHalves(turned, turnedRow, half, row, rows, cols)
@@ -188,8 +184,8 @@ func TestAMXRows(t *testing.T) {
 				for j := range cols {
 					h := half[i*row+j]
 					pair := j/amxPanel*panel + i/2*2*amxPanel + 2*(j%amxPanel) + i%2
-					if got[i*out+j] != h || math.Float32bits(wide[i*out+j]) != uint32(h)<<16 || turned[j*turnedRow+i] != h || pairs[pair] != h || rounded[pair] != h {
-						t.Fatalf("%dx%d: element (%d, %d), %v: %#x %v %#x %#x %#x, want %#x", rows, cols, i, j, src[i*row+j], got[i*out+j], wide[i*out+j], turned[j*turnedRow+i], pairs[pair], rounded[pair], h)
+					if turned[j*turnedRow+i] != h || pairs[pair] != h || rounded[pair] != h {
+						t.Fatalf("%dx%d: element (%d, %d), %v: %#x %#x %#x, want %#x", rows, cols, i, j, src[i*row+j], turned[j*turnedRow+i], pairs[pair], rounded[pair], h)
 					}
 				}
 			}
@@ -209,7 +205,7 @@ func TestAMXRows(t *testing.T) {
 					}
 				}
 			}
-			for _, check := range []func(string){guardGot, guardWide, guardTurned, guardPairs, guardRounded} {
+			for _, check := range []func(string){guardTurned, guardPairs, guardRounded} {
 				check(fmt.Sprintf("%dx%d", rows, cols))
 			}
 		}
@@ -259,7 +255,7 @@ func checkAMXConv2d(t failer, r *rand.Rand, s Conv2dShape, accumulate bool) {
 	t.Helper()
 	what := fmt.Sprintf("%+v accumulate %v", s, accumulate)
 	x, dy := halvesOf(randomSlice[float32](r, s.inputLen())), halvesOf(randomSlice[float32](r, s.outputLen()))
-	w := expanded(halvesOf(randomSlice[float32](r, s.weightLen())))
+	w := widenedHalves(halvesOf(randomSlice[float32](r, s.weightLen())))
 	by, bdx, bdw := newBound(len(dy)), newBound(len(x)), newBound(len(w))
 	y, yGuard := halvesNaN(t, len(dy))
 	dx, dxGuard := halvesNaN(t, len(x))
@@ -267,14 +263,14 @@ func checkAMXConv2d(t failer, r *rand.Rand, s Conv2dShape, accumulate bool) {
 	if accumulate {
 		for i := range dx {
 			dx[i] = amxRound(float32(i%7) - 3)
-			bdx.add(i, float64(amxExpand(dx[i])))
+			bdx.add(i, float64(Float32FromBFloat16(dx[i])))
 		}
 		for i := range dw {
 			dw[i] = float32(i%5) - 2
 			bdw.add(i, float64(dw[i]))
 		}
 	}
-	fx, fdy := expanded(x), expanded(dy)
+	fx, fdy := widenedHalves(x), widenedHalves(dy)
 	directConv2d(s, func(xi, wi, yi int) {
 		by.add(yi, float64(fx[xi])*float64(w[wi]))
 		bdx.add(xi, float64(fdy[yi])*float64(w[wi]))
@@ -309,7 +305,7 @@ func TestAMXPackRounds(t *testing.T) {
 		for _, d := range []ConvDirection{ConvForward, ConvBackwardData} {
 			got, want := make([]uint16, amxPackedLen(s, d)), make([]uint16, amxPackedLen(s, d))
 			amxPack(got, w, s, d)
-			amxPack(want, expanded(halvesOf(w)), s, d)
+			amxPack(want, widenedHalves(halvesOf(w)), s, d)
 			if !slices.Equal(got, want) {
 				t.Errorf("%v: not the same as of rounded weights", d)
 			}
@@ -322,7 +318,7 @@ func TestAMXForwardFused(t *testing.T) {
 		r := rand.New(rand.NewPCG(61, 62))
 		for _, s := range []Conv2dShape{{5, 1, 7, 7, 6, 5, 5, 1, 0}, {3, 16, 4, 5, 37, 3, 3, 1, 1}, {34, 8, 2, 3, 16, 3, 3, 2, 1}, {64, 16, 2, 2, 36, 1, 1, 3, 1}, {1, 160, 3, 2, 20, 3, 3, 1, 1}} {
 			x, residual := halvesOf(randomSlice[float32](r, s.inputLen())), halvesOf(randomSlice[float32](r, s.outputLen()))
-			w, bias := expanded(halvesOf(randomSlice[float32](r, s.weightLen()))), randomSlice[float32](r, s.OC)
+			w, bias := widenedHalves(halvesOf(randomSlice[float32](r, s.weightLen()))), randomSlice[float32](r, s.OC)
 			packed := make([]uint16, amxPackedLen(s, ConvForward))
 			amxPack(packed, w, s, ConvForward)
 			for act := range numActivations {
@@ -349,10 +345,10 @@ func checkAMXFused(t *testing.T, s Conv2dShape, x []uint16, w []float32, packed 
 			b.add(i, float64(bias[i%s.OC]))
 		}
 		if residual != nil {
-			b.add(i, float64(amxExpand(residual[i])))
+			b.add(i, float64(Float32FromBFloat16(residual[i])))
 		}
 	}
-	fx := expanded(x)
+	fx := widenedHalves(x)
 	directConv2d(s, func(xi, wi, yi int) { b.add(yi, float64(fx[xi])*float64(w[wi])) })
 	for i, v := range b.want { // no activation is steeper than 1
 		switch {
@@ -567,7 +563,7 @@ func checkGemmBF16(t *testing.T, r *rand.Rand, gemm gemmBF16Func, m, n, k int, t
 				want.add(i*n+j, float64(i-j))
 			}
 			for p := range k {
-				want.add(i*n+j, float64(amxExpand(a[atA(i, p)]))*float64(amxExpand(b[atB(p, j)])))
+				want.add(i*n+j, float64(Float32FromBFloat16(a[atA(i, p)]))*float64(Float32FromBFloat16(b[atB(p, j)])))
 			}
 		}
 	}

@@ -66,7 +66,7 @@ func twinTile(args *amxArgs, tile amxTile, strip unsafe.Pointer, i, j int) {
 					for k := range bRows {
 						x, y := (*[2]uint16)(unsafe.Add(args.a, a+4*k)), (*[2]uint16)(unsafe.Add(args.b, b+k*args.bRow))
 						for h := range part {
-							part[h] += amxExpand(x[h]) * amxExpand(y[h])
+							part[h] += Float32FromBFloat16(x[h]) * Float32FromBFloat16(y[h])
 						}
 					}
 					*sum += part[0] + part[1]
@@ -92,7 +92,7 @@ func twinEnd(args *amxArgs, tile amxTile, strip unsafe.Pointer, end amxEnd) {
 			case amxEndRound:
 				*(*uint16)(at(2)) = amxRound(sum)
 			case amxEndAddRound:
-				*(*uint16)(at(2)) = amxRound(sum + amxExpand(*(*uint16)(at(2))))
+				*(*uint16)(at(2)) = amxRound(sum + Float32FromBFloat16(*(*uint16)(at(2))))
 			}
 		}
 	}
@@ -132,11 +132,9 @@ func halvesOf(v []float32) []uint16 {
 	return h
 }
 
-func expanded(h []uint16) []float32 {
+func widenedHalves(h []uint16) []float32 {
 	v := make([]float32, len(h))
-	for i := range h {
-		v[i] = amxExpand(h[i])
-	}
+	Widen(v, h)
 	return v
 }
 
@@ -162,7 +160,7 @@ func halvesNaN(t failer, n int) ([]uint16, func(what string)) {
 func (b bound) checkRounded(t failer, what string, got []uint16, terms int) {
 	t.Helper()
 	for i, h := range got {
-		v, sums := float64(amxExpand(h)), float64(terms+4)*0x1p-24*b.size[i]
+		v, sums := float64(Float32FromBFloat16(h)), float64(terms+4)*0x1p-24*b.size[i]
 		if !(math.Abs(v-b.want[i]) <= sums+0x1p-8*(math.Abs(b.want[i])+sums)) {
 			t.Fatalf("%s: element %d is %v, want %v", what, i, v, b.want[i])
 		}

@@ -33,7 +33,7 @@ func newAMXUnfolded(s Conv2dShape, x []uint16) *amxUnfolded {
 // holds zeros past them. n is the number of rows, from the first of which, at is the
 // element of the output.
 func (u *amxUnfolded) chunks(pixels span, visit func(rows []uint16, n, first int)) {
-	memory := takeHalves(u.pixels * u.images * u.row)
+	memory := takeScratch[uint16](u.pixels * u.images * u.row)
 	defer memory.drop()
 	clear(memory.data)
 	for _, p := range pixels.cut(u.pixels) {
@@ -160,7 +160,7 @@ func (u *amxUnfolded) backwardWeights(dw []float32, dy []uint16, accumulate bool
 	Parallel(slices, func(slice int) {
 		args := takeAMXArgs()
 		defer args.drop()
-		memory := takeHalves(turned * (wide + panels*amxPanel))
+		memory := takeScratch[uint16](turned * (wide + panels*amxPanel))
 		defer memory.drop()
 		xt, dyPairs := memory.data[:wide*turned], memory.data[wide*turned:]
 		args.aRow, args.cRow, args.taps = 2*turned, 4*ocPad, &oneTap[0]

@@ -73,7 +73,7 @@ func (g *amxWeights) task(t int) {
 	w.dyPixel = w.xRow * amxPanel
 	w.dyPanel = g.lines * g.columns * w.dyPixel
 	pixels := w.axes.weightsProduct.reach(g.lines, g.s.KH, g.s.H) * w.axes.weightsProduct.reach(g.columns, g.s.KW, g.s.W)
-	memory := takeHalves(pixels*w.xPixel + w.panels.len()*w.dyPanel)
+	memory := takeScratch[uint16](pixels*w.xPixel + w.panels.len()*w.dyPanel)
 	defer memory.drop()
 	w.packedX, w.packedDy = memory.data[:pixels*w.xPixel], memory.data[pixels*w.xPixel:]
 	w.whole, w.rest = rowTiles(nil, w.channels.len(), 2*w.xRow, 4*g.ocPad, 0)

@@ -212,21 +212,3 @@ func elementFunctions[E Element](rows, c int, params []float32) []elementFunctio
 	}
 	return all
 }
-
-func TestVectorTwinsHaveEveryLevel(t *testing.T) {
-	twins := 0
-	for _, k := range vectorKernels {
-		if k.bf16 == nil {
-			continue
-		}
-		twins++
-		for _, l := range Levels() {
-			if k.bf16.levels[l] == nil {
-				t.Errorf("twin %d has no function at level %v", twins, l)
-			}
-		}
-	}
-	if twins == 0 {
-		t.Error("no kernel has a twin for bfloat16")
-	}
-}

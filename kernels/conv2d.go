@@ -141,12 +141,13 @@ func PackTemporary(w []float32, s Conv2dShape, d ConvDirection) TemporaryWeights
 	return TemporaryWeights{memory.data, memory}
 }
 
-// Free gives the memory back. Data must not be used any more. The zero value has
-// nothing to free.
-func (t TemporaryWeights) Free() {
+// Free gives the memory back and leaves the zero value, which has nothing to free. A
+// copy must not be used, or freed, any more.
+func (t *TemporaryWeights) Free() {
 	if t.memory != nil {
 		t.memory.drop()
 	}
+	*t = TemporaryWeights{}
 }
 
 // packDepth is how much of the depth a task packs: what it turns stays in the

@@ -52,14 +52,16 @@ func PackTemporaryBF16(w []float32, s Conv2dShape, d ConvDirection) BF16Weights 
 	return p
 }
 
-// Free gives recycled memory back. The weights must not be used any more.
-func (p BF16Weights) Free() {
+// Free gives recycled memory back and leaves no weights. Copies of them must not be
+// used, or freed, any more. Weights in memory of their own stay usable in copies.
+func (p *BF16Weights) Free() {
 	if p.tilesMemory != nil {
 		p.tilesMemory.drop()
 	}
 	if p.wideMemory != nil {
 		p.wideMemory.drop()
 	}
+	*p = BF16Weights{}
 }
 
 // length is how many elements packed weights have, beside how many they should have.
@@ -194,7 +196,7 @@ func Conv2dBackwardDataBF16(dx, dy []uint16, w BF16Weights, s Conv2dShape, accum
 // float32.
 func Conv2dBackwardWeightsBF16(dw []float32, x, dy []uint16, s Conv2dShape, accumulate bool) {
 	checkConv2d("Conv2dBackwardWeightsBF16", s, sliceLength{"dw", len(dw), s.weightLen()}, sliceLength{"x", len(x), s.inputLen()}, sliceLength{"dy", len(dy), s.outputLen()})
-	if s.MultipliesBF16(ConvBackwardWeights) && s.N > 0 {
+	if s.MultipliesBF16(ConvBackwardWeights) {
 		amxBackwardWeights(dw, x, dy, s, accumulate)
 		return
 	}

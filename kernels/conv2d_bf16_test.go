@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -147,4 +148,30 @@ func TestConv2dBF16OfNoImages(t *testing.T) {
 	if dw[0] != 0 {
 		t.Errorf("the gradient of no images is %v, want 0", dw[0])
 	}
+}
+
+// What is freed twice must not be handed out twice, and what is freed is refused.
+func TestFreedWeights(t *testing.T) {
+	s := Conv2dShape{1, 5, 4, 4, 7, 3, 3, 1, 1}
+	w := make([]float32, s.weightLen())
+	x, y := make([]uint16, s.inputLen()), make([]uint16, s.outputLen())
+	eachLevel(t, func(t *testing.T) {
+		half, wide := PackTemporaryBF16(w, s, ConvForward), PackTemporary(w, s, ConvForward)
+		for range 2 {
+			half.Free()
+			wide.Free()
+		}
+		a, b := PackTemporary(w, s, ConvForward), PackTemporary(w, s, ConvForward)
+		if &a.Data[0] == &b.Data[0] {
+			t.Error("weights freed twice lie in one memory twice")
+		}
+		a.Free()
+		b.Free()
+		defer func() {
+			if err := fmt.Sprint(recover()); !strings.Contains(err, "Conv2dForwardBF16") || !strings.Contains(err, "the packed weights has 0 elements") {
+				t.Errorf("freed weights: %s", err)
+			}
+		}()
+		Conv2dForwardBF16(y, x, half, nil, s)
+	})
 }

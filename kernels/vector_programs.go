@@ -3892,6 +3892,7 @@ func portableBatchNormGradientELUEvalAccumulateAddResidual(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableAddBF16(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
@@ -3907,6 +3908,7 @@ func portableAddBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableMulBF16(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
@@ -3922,6 +3924,7 @@ func portableMulBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableAxpyBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	for row := range args.rows {
@@ -3937,6 +3940,7 @@ func portableAxpyBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableScaleBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	for row := range args.rows {
@@ -3951,6 +3955,7 @@ func portableScaleBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableFillBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	for row := range args.rows {
@@ -3962,6 +3967,7 @@ func portableFillBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableAddBiasBF16(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -3976,6 +3982,7 @@ func portableAddBiasBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSumRowsBF16(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -3990,6 +3997,7 @@ func portableSumRowsBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableDeviationsBF16(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -4011,6 +4019,7 @@ func portableDeviationsBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableMaxPoolFirstBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // minusInf
 	s1 := args.scalars[1] // zero
@@ -4041,6 +4050,7 @@ func portableMaxPoolFirstBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableMaxPoolNextBF16(args *vectorArgs) {
 	for i := range args.cols {
 		p2 := args.streams[2] // y
@@ -4069,6 +4079,7 @@ func portableMaxPoolNextBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableMaxPoolGradientBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // position
 	s1 := args.scalars[1] // zero
@@ -4087,6 +4098,7 @@ func portableMaxPoolGradientBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableMaxPoolGradientAccumulateBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // position
 	s1 := args.scalars[1] // zero
@@ -4107,6 +4119,7 @@ func portableMaxPoolGradientAccumulateBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSumWindowFirstBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	s1 := args.scalars[1] // zero
@@ -4126,6 +4139,7 @@ func portableSumWindowFirstBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableSumWindowNextBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // s
 	for row := range args.rows {
@@ -4141,6 +4155,7 @@ func portableSumWindowNextBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableDropoutBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // key0
 	s1 := args.scalars[1] // key1
@@ -4183,6 +4198,7 @@ func portableDropoutBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableDropoutAccumulateBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // key0
 	s1 := args.scalars[1] // key1
@@ -4227,6 +4243,7 @@ func portableDropoutAccumulateBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationNoneBF16(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -4239,6 +4256,7 @@ func portableActivationNoneBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationNoneGradientBF16(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -4251,6 +4269,7 @@ func portableActivationNoneGradientBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationNoneGradientAccumulateBF16(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -4265,6 +4284,7 @@ func portableActivationNoneGradientAccumulateBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReduceNoneBF16(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -4288,6 +4308,7 @@ func portableBatchNormReduceNoneBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormNoneBF16(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -4305,6 +4326,7 @@ func portableBatchNormNoneBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormNoneResidualBF16(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -4325,6 +4347,7 @@ func portableBatchNormNoneResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneBF16(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -4347,6 +4370,7 @@ func portableBatchNormGradientNoneBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneResidualBF16(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -4371,6 +4395,7 @@ func portableBatchNormGradientNoneResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneAddResidualBF16(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -4397,6 +4422,7 @@ func portableBatchNormGradientNoneAddResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneAccumulateBF16(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -4421,6 +4447,7 @@ func portableBatchNormGradientNoneAccumulateBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneAccumulateResidualBF16(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -4447,6 +4474,7 @@ func portableBatchNormGradientNoneAccumulateResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneAccumulateAddResidualBF16(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -4475,6 +4503,7 @@ func portableBatchNormGradientNoneAccumulateAddResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEvalBF16(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -4490,6 +4519,7 @@ func portableBatchNormGradientNoneEvalBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEvalResidualBF16(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -4507,6 +4537,7 @@ func portableBatchNormGradientNoneEvalResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEvalAddResidualBF16(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -4526,6 +4557,7 @@ func portableBatchNormGradientNoneEvalAddResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEvalAccumulateBF16(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -4543,6 +4575,7 @@ func portableBatchNormGradientNoneEvalAccumulateBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEvalAccumulateResidualBF16(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -4562,6 +4595,7 @@ func portableBatchNormGradientNoneEvalAccumulateResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientNoneEvalAccumulateAddResidualBF16(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
@@ -4583,6 +4617,7 @@ func portableBatchNormGradientNoneEvalAccumulateAddResidualBF16(args *vectorArgs
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationReLUBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -4597,6 +4632,7 @@ func portableActivationReLUBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationReLUGradientBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -4614,6 +4650,7 @@ func portableActivationReLUGradientBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationReLUGradientAccumulateBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -4633,6 +4670,7 @@ func portableActivationReLUGradientAccumulateBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReduceReLUBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -4661,6 +4699,7 @@ func portableBatchNormReduceReLUBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReLUBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -4680,6 +4719,7 @@ func portableBatchNormReLUBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReLUResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -4702,6 +4742,7 @@ func portableBatchNormReLUResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -4729,6 +4770,7 @@ func portableBatchNormGradientReLUBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -4758,6 +4800,7 @@ func portableBatchNormGradientReLUResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUAddResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -4789,6 +4832,7 @@ func portableBatchNormGradientReLUAddResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUAccumulateBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -4818,6 +4862,7 @@ func portableBatchNormGradientReLUAccumulateBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUAccumulateResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -4849,6 +4894,7 @@ func portableBatchNormGradientReLUAccumulateResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUAccumulateAddResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -4882,6 +4928,7 @@ func portableBatchNormGradientReLUAccumulateAddResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEvalBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -4902,6 +4949,7 @@ func portableBatchNormGradientReLUEvalBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEvalResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -4924,6 +4972,7 @@ func portableBatchNormGradientReLUEvalResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEvalAddResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -4948,6 +4997,7 @@ func portableBatchNormGradientReLUEvalAddResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEvalAccumulateBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -4970,6 +5020,7 @@ func portableBatchNormGradientReLUEvalAccumulateBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEvalAccumulateResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -4994,6 +5045,7 @@ func portableBatchNormGradientReLUEvalAccumulateResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientReLUEvalAccumulateAddResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -5020,6 +5072,7 @@ func portableBatchNormGradientReLUEvalAccumulateAddResidualBF16(args *vectorArgs
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationLeakyReLUBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // slope
 	for row := range args.rows {
@@ -5035,6 +5088,7 @@ func portableActivationLeakyReLUBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationLeakyReLUGradientBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -5054,6 +5108,7 @@ func portableActivationLeakyReLUGradientBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationLeakyReLUGradientAccumulateBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -5075,6 +5130,7 @@ func portableActivationLeakyReLUGradientAccumulateBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReduceLeakyReLUBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -5105,6 +5161,7 @@ func portableBatchNormReduceLeakyReLUBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormLeakyReLUBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // slope
 	for row := range args.rows {
@@ -5125,6 +5182,7 @@ func portableBatchNormLeakyReLUBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormLeakyReLUResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // slope
 	for row := range args.rows {
@@ -5148,6 +5206,7 @@ func portableBatchNormLeakyReLUResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -5177,6 +5236,7 @@ func portableBatchNormGradientLeakyReLUBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -5208,6 +5268,7 @@ func portableBatchNormGradientLeakyReLUResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUAddResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -5241,6 +5302,7 @@ func portableBatchNormGradientLeakyReLUAddResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUAccumulateBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -5272,6 +5334,7 @@ func portableBatchNormGradientLeakyReLUAccumulateBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUAccumulateResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -5305,6 +5368,7 @@ func portableBatchNormGradientLeakyReLUAccumulateResidualBF16(args *vectorArgs) 
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUAccumulateAddResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -5340,6 +5404,7 @@ func portableBatchNormGradientLeakyReLUAccumulateAddResidualBF16(args *vectorArg
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEvalBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -5362,6 +5427,7 @@ func portableBatchNormGradientLeakyReLUEvalBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEvalResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -5386,6 +5452,7 @@ func portableBatchNormGradientLeakyReLUEvalResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEvalAddResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -5412,6 +5479,7 @@ func portableBatchNormGradientLeakyReLUEvalAddResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEvalAccumulateBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -5436,6 +5504,7 @@ func portableBatchNormGradientLeakyReLUEvalAccumulateBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEvalAccumulateResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -5462,6 +5531,7 @@ func portableBatchNormGradientLeakyReLUEvalAccumulateResidualBF16(args *vectorAr
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	s1 := args.scalars[1] // slope
@@ -5490,6 +5560,7 @@ func portableBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16(args *vecto
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationELUBF16(args *vectorArgs) {
 	s0 := args.scalars[0]   // zero
 	s1 := args.scalars[1]   // expHigh
@@ -5536,6 +5607,7 @@ func portableActivationELUBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationELUGradientBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -5554,6 +5626,7 @@ func portableActivationELUGradientBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableActivationELUGradientAccumulateBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -5574,6 +5647,7 @@ func portableActivationELUGradientAccumulateBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReduceELUBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -5603,6 +5677,7 @@ func portableBatchNormReduceELUBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormELUBF16(args *vectorArgs) {
 	s0 := args.scalars[0]   // zero
 	s1 := args.scalars[1]   // expHigh
@@ -5654,6 +5729,7 @@ func portableBatchNormELUBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormELUResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0]   // zero
 	s1 := args.scalars[1]   // expHigh
@@ -5708,6 +5784,7 @@ func portableBatchNormELUResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -5736,6 +5813,7 @@ func portableBatchNormGradientELUBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -5766,6 +5844,7 @@ func portableBatchNormGradientELUResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUAddResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -5798,6 +5877,7 @@ func portableBatchNormGradientELUAddResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUAccumulateBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -5828,6 +5908,7 @@ func portableBatchNormGradientELUAccumulateBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUAccumulateResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -5860,6 +5941,7 @@ func portableBatchNormGradientELUAccumulateResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUAccumulateAddResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -5894,6 +5976,7 @@ func portableBatchNormGradientELUAccumulateAddResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEvalBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -5915,6 +5998,7 @@ func portableBatchNormGradientELUEvalBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEvalResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -5938,6 +6022,7 @@ func portableBatchNormGradientELUEvalResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEvalAddResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -5963,6 +6048,7 @@ func portableBatchNormGradientELUEvalAddResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEvalAccumulateBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -5986,6 +6072,7 @@ func portableBatchNormGradientELUEvalAccumulateBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEvalAccumulateResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -6011,6 +6098,7 @@ func portableBatchNormGradientELUEvalAccumulateResidualBF16(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormGradientELUEvalAccumulateAddResidualBF16(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -6038,6 +6126,7 @@ func portableBatchNormGradientELUEvalAccumulateAddResidualBF16(args *vectorArgs)
 }
 
 //go:norace
+//go:nocheckptr
 func portableRound(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -6050,6 +6139,7 @@ func portableRound(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableWiden(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // x
@@ -6062,6 +6152,7 @@ func portableWiden(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableAddRounded(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // a
@@ -6077,6 +6168,7 @@ func portableAddRounded(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormNoneRounded(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -6094,6 +6186,7 @@ func portableBatchNormNoneRounded(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormNoneResidualRounded(args *vectorArgs) {
 	for row := range args.rows {
 		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // y
@@ -6114,6 +6207,7 @@ func portableBatchNormNoneResidualRounded(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReLURounded(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -6133,6 +6227,7 @@ func portableBatchNormReLURounded(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormReLUResidualRounded(args *vectorArgs) {
 	s0 := args.scalars[0] // zero
 	for row := range args.rows {
@@ -6155,6 +6250,7 @@ func portableBatchNormReLUResidualRounded(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormLeakyReLURounded(args *vectorArgs) {
 	s0 := args.scalars[0] // slope
 	for row := range args.rows {
@@ -6175,6 +6271,7 @@ func portableBatchNormLeakyReLURounded(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormLeakyReLUResidualRounded(args *vectorArgs) {
 	s0 := args.scalars[0] // slope
 	for row := range args.rows {
@@ -6198,6 +6295,7 @@ func portableBatchNormLeakyReLUResidualRounded(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormELURounded(args *vectorArgs) {
 	s0 := args.scalars[0]   // zero
 	s1 := args.scalars[1]   // expHigh
@@ -6249,6 +6347,7 @@ func portableBatchNormELURounded(args *vectorArgs) {
 }
 
 //go:norace
+//go:nocheckptr
 func portableBatchNormELUResidualRounded(args *vectorArgs) {
 	s0 := args.scalars[0]   // zero
 	s1 := args.scalars[1]   // expHigh

@@ -231,7 +231,7 @@ func TestWrongLengths(t *testing.T) {
 func TestVectorLevelsAreComplete(t *testing.T) {
 	for _, l := range Levels() {
 		for i, k := range vectorKernels {
-			if k.levels[l] == nil {
+			if k.levels[l.tables()] == nil {
 				t.Errorf("kernel %d has no implementation for %v", i, l)
 			}
 		}

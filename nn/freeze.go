@@ -32,8 +32,12 @@ type Predictor struct {
 func Freeze(network Network) (*Predictor, error) { return FreezeAs(network, tensor.Float32) }
 
 // FreezeAs is Freeze for activations of type dt, Float32 or BFloat16. What Predict
-// takes and returns is float32 in either case.
+// takes and returns is float32 in either case, so the network must cast its results
+// back.
 func FreezeAs(network Network, dt tensor.DType) (*Predictor, error) {
+	if dt != tensor.Float32 && dt != tensor.BFloat16 {
+		return nil, fmt.Errorf("freeze: activations of %v, want float32 or bfloat16", dt)
+	}
 	g, err := traceForward(network, dt)
 	if err != nil {
 		return nil, fmt.Errorf("freeze: %w", err)

@@ -58,7 +58,12 @@ func images(net nn.Network, n int) *tensor.Tensor {
 
 func evaluate(t testing.TB, net nn.Network, x *tensor.Tensor) (logits, features []float64) {
 	t.Helper()
-	l, f, err := net.Forward(new(autograd.Context), autograd.Constant(x))
+	return evaluateAs(t, net, x, tensor.Float32)
+}
+
+func evaluateAs(t testing.TB, net nn.Network, x *tensor.Tensor, dt tensor.DType) (logits, features []float64) {
+	t.Helper()
+	l, f, err := net.Forward(&autograd.Context{DType: dt}, autograd.Constant(x))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +72,12 @@ func evaluate(t testing.TB, net nn.Network, x *tensor.Tensor) (logits, features 
 
 func freeze(t testing.TB, net nn.Network) *nn.Predictor {
 	t.Helper()
-	p, err := nn.Freeze(net)
+	return freezeAs(t, net, tensor.Float32)
+}
+
+func freezeAs(t testing.TB, net nn.Network, dt tensor.DType) *nn.Predictor {
+	t.Helper()
+	p, err := nn.FreezeAs(net, dt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,10 +140,7 @@ func TestFreezeAsBFloat16(t *testing.T) {
 	for _, c := range freezeCases {
 		t.Run(c.name, func(t *testing.T) {
 			net := c.build(t)
-			p, err := nn.FreezeAs(net, tensor.BFloat16)
-			if err != nil {
-				t.Fatal(err)
-			}
+			p := freezeAs(t, net, tensor.BFloat16)
 			layers := 0
 			for _, parameter := range nn.Parameters(net) {
 				if parameter.Parameter.Value.Rank() > 1 {
@@ -155,29 +162,57 @@ func TestFreezeAsBFloat16(t *testing.T) {
 	}
 }
 
-// Many goroutines with batches of different sizes get the bits that one gets.
+var precisions = []tensor.DType{tensor.Float32, tensor.BFloat16}
+
+// What cannot be frozen for activations of bfloat16 is told, not computed wrongly.
+func TestFreezeAsRefuses(t *testing.T) {
+	cast := func(ctx *autograd.Context, x *autograd.Variable) *autograd.Variable {
+		return autograd.Scale(ctx, autograd.Cast(ctx, x, ctx.DType), 2)
+	}
+	type forward = func(ctx *autograd.Context, x *autograd.Variable) (a, b *autograd.Variable)
+	for want, c := range map[string]struct {
+		dt tensor.DType
+		forward
+	}{
+		"want float32 results: Cast them": {tensor.BFloat16, func(ctx *autograd.Context, x *autograd.Variable) (a, b *autograd.Variable) {
+			return autograd.Cast(ctx, cast(ctx, x), tensor.Float32), cast(ctx, x)
+		}},
+		"activations of float64, want float32 or bfloat16": {tensor.Float64, func(ctx *autograd.Context, x *autograd.Variable) (a, b *autograd.Variable) {
+			return cast(ctx, x), x
+		}},
+	} {
+		if _, err := nn.FreezeAs(small{[]int{2}, c.forward}, c.dt); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}
+
+// Many goroutines with batches of different sizes get the bits that one gets, also
+// where they are the first to want the weights.
 func TestFreezeFromManyGoroutines(t *testing.T) {
 	const goroutines, rounds = 8, 3
 	for _, c := range freezeCases[:3] {
-		t.Run(c.name, func(t *testing.T) {
-			net := c.build(t)
-			p := freeze(t, net)
-			want := make([][]uint32, goroutines)
-			for i := range want {
-				want[i] = bits(t, p, images(net, 1+i%3))
-			}
-			var wait sync.WaitGroup
-			for i := range goroutines {
-				wait.Go(func() {
-					for range rounds {
-						if got := bits(t, p, images(net, 1+i%3)); !slices.Equal(got, want[i]) {
-							t.Errorf("goroutine %d got other bits", i)
+		for _, dt := range precisions {
+			t.Run(c.name+" "+dt.String(), func(t *testing.T) {
+				net := c.build(t)
+				alone, shared := freezeAs(t, net, dt), freezeAs(t, net, dt)
+				want := make([][]uint32, goroutines)
+				for i := range want {
+					want[i] = bits(t, alone, images(net, 1+i%3))
+				}
+				var wait sync.WaitGroup
+				for i := range goroutines {
+					wait.Go(func() {
+						for range rounds {
+							if got := bits(t, shared, images(net, 1+i%3)); !slices.Equal(got, want[i]) {
+								t.Errorf("goroutine %d got other bits", i)
+							}
 						}
-					}
-				})
-			}
-			wait.Wait()
-		})
+					})
+				}
+				wait.Wait()
+			})
+		}
 	}
 }
 
@@ -198,15 +233,17 @@ func bits(t testing.TB, p *nn.Predictor, x *tensor.Tensor) []uint32 {
 func TestEvaluateFromManyGoroutines(t *testing.T) {
 	net := freezeCases[1].build(t)
 	x := images(net, 2)
-	var wait sync.WaitGroup
-	results := make([][]float64, 6)
-	for i := range results {
-		wait.Go(func() { results[i], _ = evaluate(t, net, x) })
-	}
-	wait.Wait()
-	for i := range results {
-		if !slices.Equal(results[i], results[0]) {
-			t.Errorf("goroutine %d got other logits", i)
+	for _, dt := range precisions {
+		var wait sync.WaitGroup
+		results := make([][]float64, 6)
+		for i := range results {
+			wait.Go(func() { results[i], _ = evaluateAs(t, net, x, dt) })
+		}
+		wait.Wait()
+		for i := range results {
+			if !slices.Equal(results[i], results[0]) {
+				t.Errorf("%v: goroutine %d got other logits", dt, i)
+			}
 		}
 	}
 }

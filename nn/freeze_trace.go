@@ -79,6 +79,9 @@ func traceForward(network Network, dt tensor.DType) (*graph, error) {
 		if want := []int{network.Classes(), network.FeatureDim()}[i]; !ok || t.values[id].constant != nil || len(t.values[id].shape) != 1 || t.values[id].size != want {
 			return nil, fmt.Errorf("the forward pass gave %v, want a result of shape [N %d] that depends on the input", v.Value, want)
 		}
+		if t.values[id].half {
+			return nil, fmt.Errorf("the forward pass gave %v, want float32 results: Cast them", v.Value)
+		}
 		t.outputs[i] = id
 	}
 	return &t.graph, nil

@@ -273,8 +273,8 @@ func (p *product) pack(d kernels.ConvDirection) []float32 {
 }
 
 func (p *product) free() {
-	for _, t := range p.packed {
-		t.Free()
+	for i := range p.packed {
+		p.packed[i].Free()
 	}
 }
 

@@ -60,8 +60,6 @@ func amxFiles() []file {
 	amxPeak(a)
 	amxRegister(a)
 	rows := newAssembly()
-	bf16Round(rows)
-	bf16Expand(rows)
 	bf16Pairs(rows)
 	bf16RoundPairs(rows)
 	bf16Transpose(rows)
@@ -336,67 +334,6 @@ func bf16Start(a *assembly, name string) {
 	a.op("MOVQ %d(DI), R9", bf16Src)
 	a.op("MOVQ %d(DI), R10", bf16DstRow)
 	a.op("MOVQ %d(DI), R11", bf16SrcRow)
-}
-
-// bf16Row writes the loop over rows: whole blocks of columns, then what a mask
-// leaves of one.
-func bf16Row(a *assembly, srcStep, dstStep int, whole, tail func()) {
-	a.op("MOVQ %d(DI), DX", bf16Rows)
-	a.label("row")
-	a.op("MOVQ R8, BX")
-	a.op("MOVQ R9, SI")
-	a.op("MOVQ %d(DI), CX", bf16Blocks)
-	a.op("TESTQ CX, CX")
-	a.op("JZ tail")
-	a.label("block")
-	whole()
-	a.op("ADDQ $%d, SI", srcStep)
-	a.op("ADDQ $%d, BX", dstStep)
-	a.op("DECQ CX")
-	a.op("JNZ block")
-	a.label("tail")
-	tail()
-	a.op("ADDQ R10, R8")
-	a.op("ADDQ R11, R9")
-	a.op("DECQ DX")
-	a.op("JNZ row")
-	a.op("VZEROUPPER")
-	a.op("RET")
-}
-
-// bf16Round rounds rows of float32, 32 columns at a time.
-func bf16Round(a *assembly) {
-	bf16Start(a, "amxRoundRows")
-	a.op("MOVQ %d(DI), AX", bf16Mask)
-	a.op("KMOVD AX, K1")
-	a.op("KSHIFTRD $16, K1, K2")
-	bf16Row(a, 128, 64, func() {
-		a.op("VMOVUPS (SI), Z0")
-		a.op("VMOVUPS 64(SI), Z1")
-		a.roundPair(0, 1, 2)
-		a.op("VMOVDQU16 Z2, (BX)")
-	}, func() {
-		a.op("VMOVUPS.Z (SI), K1, Z0")
-		a.op("VMOVUPS.Z 64(SI), K2, Z1")
-		a.roundPair(0, 1, 2)
-		a.op("VMOVDQU16 Z2, K1, (BX)")
-	})
-}
-
-// bf16Expand turns rows of bfloat16 into float32, 16 columns at a time.
-func bf16Expand(a *assembly) {
-	bf16Start(a, "amxExpandRows")
-	a.op("MOVQ %d(DI), AX", bf16Mask)
-	a.op("KMOVW AX, K1")
-	bf16Row(a, 32, 64, func() {
-		a.op("VPMOVZXWD (SI), Z0")
-		a.op("VPSLLD $16, Z0, Z0")
-		a.op("VMOVUPS Z0, (BX)")
-	}, func() {
-		a.op("VPMOVZXWD.Z (SI), K1, Z0")
-		a.op("VPSLLD $16, Z0, Z0")
-		a.op("VMOVUPS Z0, K1, (BX)")
-	})
 }
 
 // bf16PairLoop writes the loop over panels and pairs of rows; a pair becomes a row
