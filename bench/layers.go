@@ -21,7 +21,7 @@ type LayersOptions struct {
 	Seconds float64 // for each shape and direction
 	MNIST   bool    // 1x28x28 input; always for lenet
 	Mod     bool
-	DType   string // of activations: "fp32", also where empty, or "bf16"
+	DType   string // of activations, as nn.ParsePrecision takes it; empty: "fp32"
 }
 
 // LayersResult is a measurement of the convolutions of a network. It is also
@@ -113,6 +113,7 @@ func (o LayersOptions) resolve() (LayersOptions, []Conv2dCase, error) {
 	if err != nil {
 		return o, nil, err
 	}
+	o.DType = nn.PrecisionName(dt) // which "auto" is
 	cases, err := Conv2dCases(o.Network, models.Options{Input: inputShape(o.MNIST), Mod: o.Mod}, o.Batch, dt)
 	return o, cases, err
 }

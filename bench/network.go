@@ -17,7 +17,7 @@ import (
 type NetworkOptions struct {
 	Network string // as models.Build takes it
 	Mode    string // "train" or "infer"
-	DType   string // of activations: "fp32", also where empty, or "bf16"
+	DType   string // of activations, as nn.ParsePrecision takes it; empty: "fp32"
 	Batch   int
 	Seconds float64
 	MNIST   bool // 1x28x28 input; always for lenet
@@ -55,7 +55,8 @@ type NetworkResult struct {
 // forward pass of the frozen network in evaluation mode. One step warms up.
 func Network(ctx context.Context, o NetworkOptions) (*NetworkResult, error) {
 	o = o.resolve()
-	if err := errors.Join(checkBatch(o.Batch), checkSeconds(o.Seconds)); err != nil {
+	dt, err := nn.ParsePrecision(o.DType)
+	if err := errors.Join(err, checkBatch(o.Batch), checkSeconds(o.Seconds)); err != nil {
 		return nil, err
 	}
 	before, input := peakResident(), inputShape(o.MNIST)
@@ -64,10 +65,6 @@ func Network(ctx context.Context, o NetworkOptions) (*NetworkResult, error) {
 		return nil, err
 	}
 	images, labels := syntheticBatch(o.Batch, input)
-	dt, err := nn.ParsePrecision(o.DType)
-	if err != nil {
-		return nil, err
-	}
 	run, err := newStep(network, o.Mode, dt, images, labels)
 	if err != nil {
 		return nil, err
@@ -80,6 +77,7 @@ func Network(ctx context.Context, o NetworkOptions) (*NetworkResult, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.DType = nn.PrecisionName(dt)
 	median, result := times[len(times)/2], o.header()
 	result.StepSeconds, result.ImagesPerSecond = round(median, 5), round(float64(o.Batch)/median, 2)
 	result.PeakMemoryMiB = (peakResident() - before) >> 20

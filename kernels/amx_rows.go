@@ -129,8 +129,6 @@ func pairRowsPortable[T uint16 | float32](dst []uint16, dstPanel int, src []T, s
 // A turn of rows takes 32 of them and 8 columns at a time.
 const turnRows, turnCols = 32, 8
 
-func ceilTo(n, unit int) int { return ceilDiv(n, unit) * unit }
-
 // turnHalves sets dst[j*dstRow+i] = src[i*srcRow+j] for rows x cols. It fills dst up
 // with zeros to whole 32 rows of src, and to whole 8 columns with anything.
 //

@@ -2,91 +2,19 @@ package kernels
 
 import "unsafe"
 
-// amxUnfolded is the input of a first layer, a few rows of which are unfolded at a
-// time as unfolded does for vectors: a row is an image of an output pixel with all it
-// reads, [KH*KW][C] and zeros.
+// amxUnfolded is the input of a first layer as rows for tiles, [KH*KW][C] and zeros up
+// to whole cache lines.
 type amxUnfolded struct {
-	s           Conv2dShape
-	x           []uint16
-	width       int // of a row: KH*KW*C
-	steps, step int // that the row is cut into
-	row         int // from row to row: whole cache lines
-
-	pixels, images int // of a chunk
+	rowsOf[uint16]
+	steps, step int // that a row is cut into
 }
 
 // amxUnfoldRows is about how many rows fit the first-level cache beside a panel.
 const amxUnfoldRows = 256
 
 func newAMXUnfolded(s Conv2dShape, x []uint16) *amxUnfolded {
-	u := &amxUnfolded{s: s, x: x, width: s.KH * s.KW * s.C}
-	u.steps, u.step = amxCut(u.width)
-	u.row = ceilTo(u.steps*u.step, 32)
-	u.images, u.pixels = min(s.N, amxUnfoldRows), 1
-	if u.images == s.N { // the rows of neighbouring pixels lie side by side
-		u.pixels = min(ceilDiv(amxUnfoldRows, u.images), s.OutH()*s.OutW())
-	}
-	return u
-}
-
-// chunks visits the chunks of some output pixels, with memory for their rows that
-// holds zeros past them. n is the number of rows, from the first of which, at is the
-// element of the output.
-func (u *amxUnfolded) chunks(pixels span, visit func(rows []uint16, n, first int)) {
-	memory := takeScratch[uint16](u.pixels * u.images * u.row)
-	defer memory.drop()
-	clear(memory.data)
-	for _, p := range pixels.cut(u.pixels) {
-		for _, i := range (span{0, u.s.N}).cut(u.images) {
-			u.fill(memory.data, p, i)
-			visit(memory.data, p.len()*i.len(), p.from*u.s.N+i.from)
-		}
-	}
-}
-
-func (u *amxUnfolded) fill(rows []uint16, pixels, images span) {
-	s := &u.s
-	for p := pixels.from; p < pixels.to; p++ {
-		at := (p - pixels.from) * images.len() * u.row
-		h, w := p/s.OutW()*s.Stride-s.Padding, p%s.OutW()*s.Stride-s.Padding
-		for kh := range s.KH {
-			for kw := range s.KW {
-				to := rows[at+(kh*s.KW+kw)*s.C:]
-				if y, x := h+kh, w+kw; y >= 0 && y < s.H && x >= 0 && x < s.W {
-					spreadHalves(to, u.row, u.x[((y*s.W+x)*s.N+images.from)*s.C:], s.C, images.len())
-				} else {
-					zeroHalves(to, u.row, s.C, images.len())
-				}
-			}
-		}
-	}
-}
-
-// spreadHalves copies rows of n numbers that lie side by side to rows step apart.
-//
-//go:norace
-func spreadHalves(to []uint16, step int, from []uint16, n, rows int) {
-	switch n {
-	case 1:
-		for i, v := range from[:rows] {
-			to[i*step] = v
-		}
-	case 3:
-		for i := range rows {
-			*(*[3]uint16)(to[i*step:]) = *(*[3]uint16)(from[i*3:])
-		}
-	default:
-		for i := range rows {
-			copy(to[i*step:i*step+n], from[i*n:])
-		}
-	}
-}
-
-//go:norace
-func zeroHalves(to []uint16, step, n, rows int) {
-	for i := range rows {
-		clear(to[i*step : i*step+n])
-	}
+	steps, step := amxCut(s.KH * s.KW * s.C)
+	return &amxUnfolded{newRowsOf(s, x, ceilTo(steps*step, 32), amxUnfoldRows), steps, step}
 }
 
 // rowTiles lists tiles of n rows that lie one after the other: whole ones, and one
@@ -189,7 +117,7 @@ func (u *amxUnfolded) backwardWeights(dw []float32, dy []uint16, accumulate bool
 // filled rows.
 func amxPairPixels(dst []uint16, dstPanel int, src []uint16, srcRow, rows, n, filled int) {
 	pairRows(dst, dstPanel, src, srcRow, rows, n)
-	if used := ceilDiv(rows, 2) * 2; used < filled {
+	if used := ceilTo(rows, 2); used < filled {
 		for p := range ceilDiv(n, amxPanel) {
 			clear(dst[p*dstPanel+used*amxPanel : p*dstPanel+filled*amxPanel])
 		}

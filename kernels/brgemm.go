@@ -135,9 +135,12 @@ func (k *brgemmKernels) packs(aRow, panels int) bool {
 
 // tileRows is how many elements a tile of packed rows of A, in column form, takes
 // for each k: mr, filled up to whole vectors.
-func (k *brgemmKernels) tileRows() int { return ceilDiv(k.mr, k.lanes) * k.lanes }
+func (k *brgemmKernels) tileRows() int { return ceilTo(k.mr, k.lanes) }
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
+
+// ceilTo is n rounded up to whole units.
+func ceilTo(n, unit int) int { return ceilDiv(n, unit) * unit }
 
 // tiles computes that many tiles of m rows and cols columns; in A they begin
 // aTile bytes apart.

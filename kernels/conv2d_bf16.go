@@ -90,9 +90,8 @@ func roundInPlace(dst, x []float32) {
 		b := blockSpan(flatBlock, len(x), t)
 		half := takeScratch[uint16](b.len())
 		defer half.drop()
-		rounded := parameters(half.data)
-		vecRound.call(1, b.len(), 0, nil, []vectorStream{parameters(x[b.from:b.to]), rounded})
-		vecWiden.call(1, b.len(), 0, nil, []vectorStream{rounded, parameters(dst[b.from:b.to])})
+		Round(half.data, x[b.from:b.to])
+		Widen(dst[b.from:b.to], half.data)
 	})
 }
 
@@ -105,37 +104,23 @@ func widened(x []uint16) *scratch[float32] {
 
 // Conv2dForwardBF16 is Conv2dForward for x and y in bfloat16.
 func Conv2dForwardBF16(y, x []uint16, w BF16Weights, bias []float32, s Conv2dShape) {
-	checkConv2d("Conv2dForwardBF16", s, sliceLength{"x", len(x), s.inputLen()}, sliceLength{"y", len(y), s.outputLen()},
-		w.length(s, ConvForward))
-	if bias != nil {
-		checkConv2d("Conv2dForwardBF16", s, sliceLength{"bias", len(bias), s.OC})
-	}
-	if s.MultipliesBF16(ConvForward) {
-		amxForward(y, x, w.tiles, bias, nil, ActNone, s)
-		return
-	}
-	wideX, wideY := widened(x), takeScratch[float32](len(y))
-	defer wideX.drop()
-	defer wideY.drop()
-	Conv2dForward(wideY.data, wideX.data, w.wide, bias, s)
-	Round(y, wideY.data)
+	forwardBF16("Conv2dForwardBF16", y, x, w, bias, nil, ActNone, s)
 }
 
 // Conv2dForwardFusedBF16 is Conv2dForwardFused for x, y and residual in bfloat16; y
 // is rounded once, at the end.
 func Conv2dForwardFusedBF16(y, x []uint16, w BF16Weights, bias []float32, residual []uint16, act Activation, s Conv2dShape) {
 	act.check("Conv2dForwardFusedBF16")
-	if act == ActNone && residual == nil {
-		Conv2dForwardBF16(y, x, w, bias, s)
-		return
-	}
-	checkConv2d("Conv2dForwardFusedBF16", s, sliceLength{"x", len(x), s.inputLen()}, sliceLength{"y", len(y), s.outputLen()},
-		w.length(s, ConvForward))
+	forwardBF16("Conv2dForwardFusedBF16", y, x, w, bias, residual, act, s)
+}
+
+func forwardBF16(name string, y, x []uint16, w BF16Weights, bias []float32, residual []uint16, act Activation, s Conv2dShape) {
+	checkConv2d(name, s, sliceLength{"x", len(x), s.inputLen()}, sliceLength{"y", len(y), s.outputLen()}, w.length(s, ConvForward))
 	if bias != nil {
-		checkConv2d("Conv2dForwardFusedBF16", s, sliceLength{"bias", len(bias), s.OC})
+		checkConv2d(name, s, sliceLength{"bias", len(bias), s.OC})
 	}
 	if residual != nil {
-		checkConv2d("Conv2dForwardFusedBF16", s, sliceLength{"residual", len(residual), s.outputLen()})
+		checkConv2d(name, s, sliceLength{"residual", len(residual), s.outputLen()})
 	}
 	if s.MultipliesBF16(ConvForward) {
 		amxForward(y, x, w.tiles, bias, residual, act, s)
@@ -144,6 +129,11 @@ func Conv2dForwardFusedBF16(y, x []uint16, w BF16Weights, bias []float32, residu
 	wideX, wideY := widened(x), takeScratch[float32](len(y))
 	defer wideX.drop()
 	defer wideY.drop()
+	if residual == nil && act == ActNone {
+		Conv2dForward(wideY.data, wideX.data, w.wide, bias, s)
+		Round(y, wideY.data)
+		return
+	}
 	Conv2dForward(wideY.data, wideX.data, w.wide, nil, s)
 	finishRounded(y, wideY.data, bias, residual, act, len(y)/s.OC, s.OC)
 }

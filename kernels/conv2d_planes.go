@@ -179,7 +179,7 @@ func (s Conv2dShape) readableRows(kern *brgemmKernels) bool {
 
 func (p planes) backwardWeights(dw, dy []float32, accumulate bool) {
 	s := p.s
-	w := planesWeights{planes: p, dy: dy, slices: min(weightsMinTasks, s.OutH()), ocPad: ceilDiv(s.OC, p.kern.lanes) * p.kern.lanes}
+	w := planesWeights{planes: p, dy: dy, slices: min(weightsMinTasks, s.OutH()), ocPad: ceilTo(s.OC, p.kern.lanes)}
 	sums := takeScratch[float32](w.slices * s.KH * s.KW * s.C * w.ocPad)
 	defer sums.drop()
 	clear(sums.data)

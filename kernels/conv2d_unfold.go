@@ -14,56 +14,52 @@ const unfoldRows = maxRun / 2
 
 func (s Conv2dShape) unfolds() bool { return s.C <= unfoldChannels }
 
-// unfolded is an input, a few rows of which are unfolded at a time. A row is an
-// image of an output pixel.
-type unfolded struct {
+// rowsOf unfolds an input, a few rows at a time. A row is an image of an output pixel.
+type rowsOf[E Element] struct {
 	s     Conv2dShape
-	kern  *brgemmKernels
-	x     []float32
+	x     []E
 	width int // of a row: KH*KW*C
-	step  int // from row to row: width, filled up to whole vectors
+	row   int // from row to row, what is past the width zeros
 
-	pixels, images int // of a chunk, about unfoldRows rows
+	pixels, images int // of a chunk
 }
 
-func newUnfolded(s Conv2dShape, x []float32) *unfolded {
-	u := &unfolded{s: s, kern: brgemmOf[float32](), x: x, width: s.KH * s.KW * s.C}
-	u.step = ceilDiv(u.width, u.kern.lanes) * u.kern.lanes
-	u.images = min(s.N, unfoldRows)
-	u.pixels = 1
+// newRowsOf takes chunks of about so many rows.
+func newRowsOf[E Element](s Conv2dShape, x []E, row, rows int) rowsOf[E] {
+	u := rowsOf[E]{s: s, x: x, width: s.KH * s.KW * s.C, row: row, images: min(s.N, rows), pixels: 1}
 	if u.images == s.N { // the rows of neighbouring pixels lie side by side
-		u.pixels = min(ceilDiv(unfoldRows, u.images), s.OutH()*s.OutW())
+		u.pixels = min(ceilDiv(rows, u.images), s.OutH()*s.OutW())
 	}
 	return u
 }
 
-// chunks visits the chunks of some output pixels, with working memory for their rows
-// that holds zeros between them.
-func (u *unfolded) chunks(pixels span, visit func(rows []float32, pixels, images span)) {
-	memory := takeScratch[float32](u.pixels * u.images * u.step)
+// chunks visits the chunks of some output pixels, n rows at a time in working memory
+// that holds zeros between them; first counts rows of the output.
+func (u *rowsOf[E]) chunks(pixels span, visit func(rows []E, n, first int)) {
+	memory := takeScratch[E](u.pixels * u.images * u.row)
 	defer memory.drop()
 	clear(memory.data)
 	for _, p := range pixels.cut(u.pixels) {
 		for _, i := range (span{0, u.s.N}).cut(u.images) {
-			rows := memory.data[:p.len()*i.len()*u.step]
-			u.fill(rows, p, i)
-			visit(rows, p, i)
+			n := p.len() * i.len()
+			u.fill(memory.data, p, i)
+			visit(memory.data[:n*u.row], n, p.from*u.s.N+i.from)
 		}
 	}
 }
 
-func (u *unfolded) fill(rows []float32, pixels, images span) {
+func (u *rowsOf[E]) fill(rows []E, pixels, images span) {
 	s := &u.s
 	for p := pixels.from; p < pixels.to; p++ {
-		at := (p - pixels.from) * images.len() * u.step
+		at := (p - pixels.from) * images.len() * u.row
 		h, w := p/s.OutW()*s.Stride-s.Padding, p%s.OutW()*s.Stride-s.Padding
 		for kh := range s.KH {
 			for kw := range s.KW {
 				to := rows[at+(kh*s.KW+kw)*s.C:]
 				if y, x := h+kh, w+kw; y >= 0 && y < s.H && x >= 0 && x < s.W {
-					copyColumns(to, u.step, u.x[((y*s.W+x)*s.N+images.from)*s.C:], s.C, images.len())
+					copyColumns(to, u.row, u.x[((y*s.W+x)*s.N+images.from)*s.C:], s.C, images.len())
 				} else {
-					zeroColumns(to, u.step, s.C, images.len())
+					zeroColumns(to, u.row, s.C, images.len())
 				}
 			}
 		}
@@ -73,7 +69,7 @@ func (u *unfolded) fill(rows []float32, pixels, images span) {
 // copyColumns copies rows of n numbers that lie side by side to rows step apart.
 //
 //go:norace
-func copyColumns(to []float32, step int, from []float32, n, rows int) {
+func copyColumns[E Element](to []E, step int, from []E, n, rows int) {
 	switch n {
 	case 1:
 		for i, v := range from[:rows] {
@@ -81,7 +77,7 @@ func copyColumns(to []float32, step int, from []float32, n, rows int) {
 		}
 	case 3:
 		for i := range rows {
-			*(*[3]float32)(to[i*step:]) = *(*[3]float32)(from[i*3:])
+			*(*[3]E)(to[i*step:]) = *(*[3]E)(from[i*3:])
 		}
 	default:
 		for i := range rows {
@@ -91,10 +87,21 @@ func copyColumns(to []float32, step int, from []float32, n, rows int) {
 }
 
 //go:norace
-func zeroColumns(to []float32, step, n, rows int) {
+func zeroColumns[E Element](to []E, step, n, rows int) {
 	for i := range rows {
 		clear(to[i*step : i*step+n])
 	}
+}
+
+// unfolded is an input as rows for vectors.
+type unfolded struct {
+	rowsOf[float32]
+	kern *brgemmKernels
+}
+
+func newUnfolded(s Conv2dShape, x []float32) *unfolded {
+	kern := brgemmOf[float32]()
+	return &unfolded{newRowsOf(s, x, ceilTo(s.KH*s.KW*s.C, kern.lanes), unfoldRows), kern}
 }
 
 // forward computes y from weights packed for the direct algorithm, whose panels
@@ -106,20 +113,19 @@ func (u *unfolded) forward(y, packed, bias []float32, e *epilogue) {
 	Parallel(ceilDiv(pixels, pixelsOfTask), func(task int) {
 		args := takeArgs()
 		defer args.drop()
-		u.chunks(blockSpan(pixelsOfTask, pixels, task), func(rows []float32, p, i span) {
-			n := p.len() * i.len()
-			c := y[(p.from*s.N+i.from)*s.OC:][:n*s.OC]
+		u.chunks(blockSpan(pixelsOfTask, pixels, task), func(rows []float32, n, first int) {
+			c := y[first*s.OC:][:n*s.OC]
 			if bias != nil {
 				repeat(c, bias)
 				args.accumulate = 1
 			}
-			args.aRow, args.bK, args.cRow, args.k = u.step*4, nr*4, s.OC*4, u.width
+			args.aRow, args.bK, args.cRow, args.k = u.row*4, nr*4, s.OC*4, u.width
 			args.oneTap()
 			for panel := range ceilDiv(s.OC, nr) {
 				args.a, args.b, args.c = unsafe.Pointer(&rows[0]), unsafe.Pointer(&packed[panel*u.width*nr]), unsafe.Pointer(&c[panel*nr])
 				u.kern.run(false, 4, n, min(nr, s.OC-panel*nr), args)
 			}
-			e.rows(y, (p.from*s.N+i.from)*s.OC, n, s.OC, span{0, s.OC})
+			e.rows(y, first*s.OC, n, s.OC, span{0, s.OC})
 		})
 	})
 }
@@ -128,7 +134,7 @@ func (u *unfolded) forward(y, packed, bias []float32, e *epilogue) {
 func (u *unfolded) backwardWeights(dw, dy []float32, accumulate bool) {
 	s, nr := &u.s, u.kern.nr
 	pixels, panels := s.OutH()*s.OutW(), ceilDiv(s.OC, nr)
-	slices, ocPad := min(weightsMinTasks, pixels), ceilDiv(s.OC, u.kern.lanes)*u.kern.lanes
+	slices, ocPad := min(weightsMinTasks, pixels), ceilTo(s.OC, u.kern.lanes)
 	length := u.width * ocPad
 	sums := takeScratch[float32](slices * length) // [slice][KH*KW][C][ocPad]
 	defer sums.drop()
@@ -138,10 +144,9 @@ func (u *unfolded) backwardWeights(dw, dy []float32, accumulate bool) {
 		defer args.drop()
 		packed := takeScratch[float32](u.pixels * u.images * panels * nr)
 		defer packed.drop()
-		u.chunks(split(pixels, slices, slice), func(rows []float32, p, i span) {
-			n := p.len() * i.len()
-			packPanels(packed.data, nr, dy[(p.from*s.N+i.from)*s.OC:], s.OC, n, span{0, panels})
-			args.aK, args.bK, args.cRow, args.k, args.accumulate = u.step*4, nr*4, ocPad*4, n, 1
+		u.chunks(split(pixels, slices, slice), func(rows []float32, n, first int) {
+			packPanels(packed.data, nr, dy[first*s.OC:], s.OC, n, span{0, panels})
+			args.aK, args.bK, args.cRow, args.k, args.accumulate = u.row*4, nr*4, ocPad*4, n, 1
 			args.oneTap()
 			for panel := range panels {
 				args.a, args.b = unsafe.Pointer(&rows[0]), unsafe.Pointer(&packed.data[panel*n*nr])

@@ -71,7 +71,7 @@ const (
 
 func newWeightsProduct(s Conv2dShape, x, dy []float32) weightsProduct {
 	g := weightsProduct{s: s, kern: brgemmOf[float32](), x: x, dy: dy}
-	g.ocPad = ceilDiv(s.OC, g.kern.lanes) * g.kern.lanes
+	g.ocPad = ceilTo(s.OC, g.kern.lanes)
 	g.rowGroups, g.colGroups = ceilDiv(s.C, weightsGroupChannels), ceilDiv(s.OC, weightsGroupChannels)
 	g.slices = min(ceilDiv(weightsMinTasks, g.rowGroups*g.colGroups), max(s.OutH()*s.OutW()*s.N/weightsSliceRows, 1), s.OutH())
 	g.images = min(s.N, weightsImages)
