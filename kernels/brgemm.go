@@ -181,18 +181,20 @@ func (k *brgemmKernels) calls(kernel func(*brgemmArgs), m, tiles, aTile int, arg
 // throughScratch runs tiles whose rows of C, width bytes wide, end within a
 // vector, in a scratch tile with full vectors.
 func (k *brgemmKernels) throughScratch(kernel func(*brgemmArgs), m, tiles, aTile, width, elem int, args *brgemmArgs) {
-	var scratch [maxTile]float64
+	scratch := takeScratch[float64](maxTile)
+	defer scratch.drop()
+	at := unsafe.Pointer(&scratch.data[0])
 	stride := k.nr * elem
 	c, cRow := args.c, args.cRow
 	row := func(i int) (tile, in []byte) {
-		return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(&scratch), i*stride)), width), unsafe.Slice((*byte)(unsafe.Add(c, i*cRow)), width)
+		return unsafe.Slice((*byte)(unsafe.Add(at, i*stride)), width), unsafe.Slice((*byte)(unsafe.Add(c, i*cRow)), width)
 	}
 	args.cRow, args.cTile, args.aTile = stride, 0, aTile
 	for t := range tiles {
 		if t > 0 {
 			args.a, c = unsafe.Add(args.a, aTile), unsafe.Add(c, m*cRow)
 		}
-		args.tiles, args.c = 1, unsafe.Pointer(&scratch)
+		args.tiles, args.c = 1, at
 		for i := range m {
 			tile, in := row(i)
 			copy(tile, in)
