@@ -5,15 +5,15 @@ import (
 	"github.com/deepuncertainty/ddu/tensor"
 )
 
-// packedWeights is a copy of convolution weights in the form the kernels of one
-// element type, level and algorithm want. One that a parameter keeps is immutable.
+// packedWeights is a copy of convolution weights in the form in which the kernels of
+// one element type and level want them. One that a parameter keeps is immutable.
 type packedWeights struct {
-	version   uint64
-	dtype     tensor.DType
-	level     kernels.Level
-	algorithm kernels.ConvAlgorithm
-	f32       []float32
-	bf16      kernels.BF16Weights
+	version uint64
+	dtype   tensor.DType
+	level   kernels.Level
+	form    kernels.WeightForm
+	f32     []float32
+	bf16    kernels.BF16Weights
 
 	temporary kernels.TemporaryWeights // that f32 is of
 	kept      bool
@@ -24,12 +24,15 @@ type packedWeights struct {
 // goroutines may use; keep tells whether to make such a copy if there is none.
 // Otherwise the copy is temporary. The caller frees what it gets.
 func packWeights(w *Variable, s kernels.Conv2dShape, d kernels.ConvDirection, dt tensor.DType, keep bool) packedWeights {
-	p := packedWeights{dtype: dt, level: kernels.CurrentLevel(), algorithm: s.Algorithm(d), kept: keep && w.param != nil}
+	p := packedWeights{dtype: dt, level: kernels.CurrentLevel(), form: s.WeightForm(d), kept: keep && w.param != nil}
+	if dt == tensor.BFloat16 {
+		p.form = s.WeightFormBF16(d)
+	}
 	if w.param != nil {
 		// The version is read before the value: a copy made while the value
 		// changes is never taken for one of the new version.
 		p.version = w.param.version.Load()
-		if q := w.param.packed[d].Load(); q != nil && q.version == p.version && q.dtype == dt && q.level == p.level && q.algorithm == p.algorithm {
+		if q := w.param.packed[d].Load(); q != nil && q.version == p.version && q.dtype == dt && q.level == p.level && q.form == p.form {
 			return *q
 		}
 	}

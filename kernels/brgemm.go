@@ -59,7 +59,7 @@ type brgemmKernels struct {
 	mr, nr   int
 	lanes    int
 	masked   bool        // ragged columns are masked; else B and C must have full vectors
-	bitMask  bool        // the mask is a bit per column
+	bitMask  bool        // the mask is a bit per column of the last vector
 	packRows int         // from how many panels on packing rows of A pays; 0: never
 	row, col []brgemmRow // by number of rows, from 1
 }

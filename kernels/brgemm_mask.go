@@ -8,17 +8,17 @@ var (
 	mask64 = [8]int64{-1, -1, -1, -1}
 )
 
-// mask returns what the micro-kernels of this level take as brgemmArgs.mask: a
-// bit per column, or the address of a vector mask.
+// mask returns what the micro-kernels of this level take as brgemmArgs.mask where
+// the last vector is ragged: a bit per column of it, or the address of a vector mask.
 func (k *brgemmKernels) mask(elem, cols int) uintptr {
-	if k.bitMask {
-		return 1<<cols - 1
+	rest := cols % k.lanes
+	switch {
+	case rest == 0 || !k.masked:
+		return 0
+	case k.bitMask:
+		return 1<<rest - 1
+	case elem == 8:
+		return uintptr(unsafe.Pointer(&mask64[4-rest]))
 	}
-	if rest := cols % k.lanes; rest != 0 && k.masked {
-		if elem == 8 {
-			return uintptr(unsafe.Pointer(&mask64[4-rest]))
-		}
-		return uintptr(unsafe.Pointer(&mask32[8-rest]))
-	}
-	return 0
+	return uintptr(unsafe.Pointer(&mask32[8-rest]))
 }

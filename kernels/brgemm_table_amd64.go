@@ -6,203 +6,371 @@ package kernels
 func brgemmAVX512F32Row1x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Row1x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Row1x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Row1x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Row2x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Row2x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Row2x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Row2x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Row3x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Row3x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Row3x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Row3x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Row4x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Row4x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Row4x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Row4x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Row5x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Row5x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Row5x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Row5x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Row6x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Row6x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Row6x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Row6x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Row7x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Row7x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Row7x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Row7x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Row8x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Row8x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Row8x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Row8x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Row9x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Row9x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Row9x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Row9x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Row10x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Row10x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Row10x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Row10x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Row11x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Row11x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Row11x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Row11x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Row12x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Row12x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Row12x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Row12x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Row13x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Row13x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Row13x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Row13x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Row14x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Row14x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Row14x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Row14x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Col1x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Col1x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Col1x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Col1x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Col2x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Col2x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Col2x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Col2x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Col3x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Col3x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Col3x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Col3x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Col4x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Col4x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Col4x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Col4x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Col5x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Col5x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Col5x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Col5x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Col6x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Col6x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Col6x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Col6x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Col7x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Col7x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Col7x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Col7x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Col8x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Col8x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Col8x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Col8x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Col9x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Col9x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Col9x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Col9x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Col10x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Col10x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Col10x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Col10x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Col11x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Col11x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Col11x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Col11x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Col12x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Col12x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Col12x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Col12x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Col13x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Col13x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Col13x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Col13x32Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F32Col14x16(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F32Col14x16Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F32Col14x32(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F32Col14x32Tail(args *brgemmArgs)
 
 var brgemmAVX512F32 = brgemmKernels{
 	mr: 14, nr: 32, lanes: 16, masked: true, bitMask: true, packRows: 0,
 	row: []brgemmRow{{},
-		{{brgemmAVX512F32Row1x16, brgemmAVX512F32Row1x16}, {brgemmAVX512F32Row1x32, brgemmAVX512F32Row1x32}},
-		{{brgemmAVX512F32Row2x16, brgemmAVX512F32Row2x16}, {brgemmAVX512F32Row2x32, brgemmAVX512F32Row2x32}},
-		{{brgemmAVX512F32Row3x16, brgemmAVX512F32Row3x16}, {brgemmAVX512F32Row3x32, brgemmAVX512F32Row3x32}},
-		{{brgemmAVX512F32Row4x16, brgemmAVX512F32Row4x16}, {brgemmAVX512F32Row4x32, brgemmAVX512F32Row4x32}},
-		{{brgemmAVX512F32Row5x16, brgemmAVX512F32Row5x16}, {brgemmAVX512F32Row5x32, brgemmAVX512F32Row5x32}},
-		{{brgemmAVX512F32Row6x16, brgemmAVX512F32Row6x16}, {brgemmAVX512F32Row6x32, brgemmAVX512F32Row6x32}},
-		{{brgemmAVX512F32Row7x16, brgemmAVX512F32Row7x16}, {brgemmAVX512F32Row7x32, brgemmAVX512F32Row7x32}},
-		{{brgemmAVX512F32Row8x16, brgemmAVX512F32Row8x16}, {brgemmAVX512F32Row8x32, brgemmAVX512F32Row8x32}},
-		{{brgemmAVX512F32Row9x16, brgemmAVX512F32Row9x16}, {brgemmAVX512F32Row9x32, brgemmAVX512F32Row9x32}},
-		{{brgemmAVX512F32Row10x16, brgemmAVX512F32Row10x16}, {brgemmAVX512F32Row10x32, brgemmAVX512F32Row10x32}},
-		{{brgemmAVX512F32Row11x16, brgemmAVX512F32Row11x16}, {brgemmAVX512F32Row11x32, brgemmAVX512F32Row11x32}},
-		{{brgemmAVX512F32Row12x16, brgemmAVX512F32Row12x16}, {brgemmAVX512F32Row12x32, brgemmAVX512F32Row12x32}},
-		{{brgemmAVX512F32Row13x16, brgemmAVX512F32Row13x16}, {brgemmAVX512F32Row13x32, brgemmAVX512F32Row13x32}},
-		{{brgemmAVX512F32Row14x16, brgemmAVX512F32Row14x16}, {brgemmAVX512F32Row14x32, brgemmAVX512F32Row14x32}},
+		{{brgemmAVX512F32Row1x16, brgemmAVX512F32Row1x16Tail}, {brgemmAVX512F32Row1x32, brgemmAVX512F32Row1x32Tail}},
+		{{brgemmAVX512F32Row2x16, brgemmAVX512F32Row2x16Tail}, {brgemmAVX512F32Row2x32, brgemmAVX512F32Row2x32Tail}},
+		{{brgemmAVX512F32Row3x16, brgemmAVX512F32Row3x16Tail}, {brgemmAVX512F32Row3x32, brgemmAVX512F32Row3x32Tail}},
+		{{brgemmAVX512F32Row4x16, brgemmAVX512F32Row4x16Tail}, {brgemmAVX512F32Row4x32, brgemmAVX512F32Row4x32Tail}},
+		{{brgemmAVX512F32Row5x16, brgemmAVX512F32Row5x16Tail}, {brgemmAVX512F32Row5x32, brgemmAVX512F32Row5x32Tail}},
+		{{brgemmAVX512F32Row6x16, brgemmAVX512F32Row6x16Tail}, {brgemmAVX512F32Row6x32, brgemmAVX512F32Row6x32Tail}},
+		{{brgemmAVX512F32Row7x16, brgemmAVX512F32Row7x16Tail}, {brgemmAVX512F32Row7x32, brgemmAVX512F32Row7x32Tail}},
+		{{brgemmAVX512F32Row8x16, brgemmAVX512F32Row8x16Tail}, {brgemmAVX512F32Row8x32, brgemmAVX512F32Row8x32Tail}},
+		{{brgemmAVX512F32Row9x16, brgemmAVX512F32Row9x16Tail}, {brgemmAVX512F32Row9x32, brgemmAVX512F32Row9x32Tail}},
+		{{brgemmAVX512F32Row10x16, brgemmAVX512F32Row10x16Tail}, {brgemmAVX512F32Row10x32, brgemmAVX512F32Row10x32Tail}},
+		{{brgemmAVX512F32Row11x16, brgemmAVX512F32Row11x16Tail}, {brgemmAVX512F32Row11x32, brgemmAVX512F32Row11x32Tail}},
+		{{brgemmAVX512F32Row12x16, brgemmAVX512F32Row12x16Tail}, {brgemmAVX512F32Row12x32, brgemmAVX512F32Row12x32Tail}},
+		{{brgemmAVX512F32Row13x16, brgemmAVX512F32Row13x16Tail}, {brgemmAVX512F32Row13x32, brgemmAVX512F32Row13x32Tail}},
+		{{brgemmAVX512F32Row14x16, brgemmAVX512F32Row14x16Tail}, {brgemmAVX512F32Row14x32, brgemmAVX512F32Row14x32Tail}},
 	},
 	col: []brgemmRow{{},
-		{{brgemmAVX512F32Col1x16, brgemmAVX512F32Col1x16}, {brgemmAVX512F32Col1x32, brgemmAVX512F32Col1x32}},
-		{{brgemmAVX512F32Col2x16, brgemmAVX512F32Col2x16}, {brgemmAVX512F32Col2x32, brgemmAVX512F32Col2x32}},
-		{{brgemmAVX512F32Col3x16, brgemmAVX512F32Col3x16}, {brgemmAVX512F32Col3x32, brgemmAVX512F32Col3x32}},
-		{{brgemmAVX512F32Col4x16, brgemmAVX512F32Col4x16}, {brgemmAVX512F32Col4x32, brgemmAVX512F32Col4x32}},
-		{{brgemmAVX512F32Col5x16, brgemmAVX512F32Col5x16}, {brgemmAVX512F32Col5x32, brgemmAVX512F32Col5x32}},
-		{{brgemmAVX512F32Col6x16, brgemmAVX512F32Col6x16}, {brgemmAVX512F32Col6x32, brgemmAVX512F32Col6x32}},
-		{{brgemmAVX512F32Col7x16, brgemmAVX512F32Col7x16}, {brgemmAVX512F32Col7x32, brgemmAVX512F32Col7x32}},
-		{{brgemmAVX512F32Col8x16, brgemmAVX512F32Col8x16}, {brgemmAVX512F32Col8x32, brgemmAVX512F32Col8x32}},
-		{{brgemmAVX512F32Col9x16, brgemmAVX512F32Col9x16}, {brgemmAVX512F32Col9x32, brgemmAVX512F32Col9x32}},
-		{{brgemmAVX512F32Col10x16, brgemmAVX512F32Col10x16}, {brgemmAVX512F32Col10x32, brgemmAVX512F32Col10x32}},
-		{{brgemmAVX512F32Col11x16, brgemmAVX512F32Col11x16}, {brgemmAVX512F32Col11x32, brgemmAVX512F32Col11x32}},
-		{{brgemmAVX512F32Col12x16, brgemmAVX512F32Col12x16}, {brgemmAVX512F32Col12x32, brgemmAVX512F32Col12x32}},
-		{{brgemmAVX512F32Col13x16, brgemmAVX512F32Col13x16}, {brgemmAVX512F32Col13x32, brgemmAVX512F32Col13x32}},
-		{{brgemmAVX512F32Col14x16, brgemmAVX512F32Col14x16}, {brgemmAVX512F32Col14x32, brgemmAVX512F32Col14x32}},
+		{{brgemmAVX512F32Col1x16, brgemmAVX512F32Col1x16Tail}, {brgemmAVX512F32Col1x32, brgemmAVX512F32Col1x32Tail}},
+		{{brgemmAVX512F32Col2x16, brgemmAVX512F32Col2x16Tail}, {brgemmAVX512F32Col2x32, brgemmAVX512F32Col2x32Tail}},
+		{{brgemmAVX512F32Col3x16, brgemmAVX512F32Col3x16Tail}, {brgemmAVX512F32Col3x32, brgemmAVX512F32Col3x32Tail}},
+		{{brgemmAVX512F32Col4x16, brgemmAVX512F32Col4x16Tail}, {brgemmAVX512F32Col4x32, brgemmAVX512F32Col4x32Tail}},
+		{{brgemmAVX512F32Col5x16, brgemmAVX512F32Col5x16Tail}, {brgemmAVX512F32Col5x32, brgemmAVX512F32Col5x32Tail}},
+		{{brgemmAVX512F32Col6x16, brgemmAVX512F32Col6x16Tail}, {brgemmAVX512F32Col6x32, brgemmAVX512F32Col6x32Tail}},
+		{{brgemmAVX512F32Col7x16, brgemmAVX512F32Col7x16Tail}, {brgemmAVX512F32Col7x32, brgemmAVX512F32Col7x32Tail}},
+		{{brgemmAVX512F32Col8x16, brgemmAVX512F32Col8x16Tail}, {brgemmAVX512F32Col8x32, brgemmAVX512F32Col8x32Tail}},
+		{{brgemmAVX512F32Col9x16, brgemmAVX512F32Col9x16Tail}, {brgemmAVX512F32Col9x32, brgemmAVX512F32Col9x32Tail}},
+		{{brgemmAVX512F32Col10x16, brgemmAVX512F32Col10x16Tail}, {brgemmAVX512F32Col10x32, brgemmAVX512F32Col10x32Tail}},
+		{{brgemmAVX512F32Col11x16, brgemmAVX512F32Col11x16Tail}, {brgemmAVX512F32Col11x32, brgemmAVX512F32Col11x32Tail}},
+		{{brgemmAVX512F32Col12x16, brgemmAVX512F32Col12x16Tail}, {brgemmAVX512F32Col12x32, brgemmAVX512F32Col12x32Tail}},
+		{{brgemmAVX512F32Col13x16, brgemmAVX512F32Col13x16Tail}, {brgemmAVX512F32Col13x32, brgemmAVX512F32Col13x32Tail}},
+		{{brgemmAVX512F32Col14x16, brgemmAVX512F32Col14x16Tail}, {brgemmAVX512F32Col14x32, brgemmAVX512F32Col14x32Tail}},
 	},
 }
 
@@ -210,203 +378,371 @@ var brgemmAVX512F32 = brgemmKernels{
 func brgemmAVX512F64Row1x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Row1x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Row1x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Row1x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Row2x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Row2x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Row2x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Row2x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Row3x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Row3x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Row3x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Row3x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Row4x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Row4x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Row4x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Row4x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Row5x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Row5x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Row5x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Row5x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Row6x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Row6x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Row6x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Row6x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Row7x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Row7x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Row7x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Row7x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Row8x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Row8x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Row8x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Row8x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Row9x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Row9x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Row9x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Row9x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Row10x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Row10x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Row10x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Row10x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Row11x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Row11x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Row11x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Row11x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Row12x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Row12x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Row12x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Row12x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Row13x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Row13x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Row13x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Row13x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Row14x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Row14x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Row14x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Row14x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Col1x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Col1x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Col1x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Col1x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Col2x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Col2x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Col2x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Col2x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Col3x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Col3x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Col3x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Col3x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Col4x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Col4x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Col4x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Col4x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Col5x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Col5x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Col5x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Col5x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Col6x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Col6x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Col6x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Col6x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Col7x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Col7x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Col7x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Col7x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Col8x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Col8x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Col8x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Col8x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Col9x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Col9x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Col9x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Col9x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Col10x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Col10x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Col10x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Col10x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Col11x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Col11x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Col11x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Col11x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Col12x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Col12x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Col12x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Col12x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Col13x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Col13x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Col13x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Col13x16Tail(args *brgemmArgs)
 
 //go:noescape
 func brgemmAVX512F64Col14x8(args *brgemmArgs)
 
 //go:noescape
+func brgemmAVX512F64Col14x8Tail(args *brgemmArgs)
+
+//go:noescape
 func brgemmAVX512F64Col14x16(args *brgemmArgs)
+
+//go:noescape
+func brgemmAVX512F64Col14x16Tail(args *brgemmArgs)
 
 var brgemmAVX512F64 = brgemmKernels{
 	mr: 14, nr: 16, lanes: 8, masked: true, bitMask: true, packRows: 0,
 	row: []brgemmRow{{},
-		{{brgemmAVX512F64Row1x8, brgemmAVX512F64Row1x8}, {brgemmAVX512F64Row1x16, brgemmAVX512F64Row1x16}},
-		{{brgemmAVX512F64Row2x8, brgemmAVX512F64Row2x8}, {brgemmAVX512F64Row2x16, brgemmAVX512F64Row2x16}},
-		{{brgemmAVX512F64Row3x8, brgemmAVX512F64Row3x8}, {brgemmAVX512F64Row3x16, brgemmAVX512F64Row3x16}},
-		{{brgemmAVX512F64Row4x8, brgemmAVX512F64Row4x8}, {brgemmAVX512F64Row4x16, brgemmAVX512F64Row4x16}},
-		{{brgemmAVX512F64Row5x8, brgemmAVX512F64Row5x8}, {brgemmAVX512F64Row5x16, brgemmAVX512F64Row5x16}},
-		{{brgemmAVX512F64Row6x8, brgemmAVX512F64Row6x8}, {brgemmAVX512F64Row6x16, brgemmAVX512F64Row6x16}},
-		{{brgemmAVX512F64Row7x8, brgemmAVX512F64Row7x8}, {brgemmAVX512F64Row7x16, brgemmAVX512F64Row7x16}},
-		{{brgemmAVX512F64Row8x8, brgemmAVX512F64Row8x8}, {brgemmAVX512F64Row8x16, brgemmAVX512F64Row8x16}},
-		{{brgemmAVX512F64Row9x8, brgemmAVX512F64Row9x8}, {brgemmAVX512F64Row9x16, brgemmAVX512F64Row9x16}},
-		{{brgemmAVX512F64Row10x8, brgemmAVX512F64Row10x8}, {brgemmAVX512F64Row10x16, brgemmAVX512F64Row10x16}},
-		{{brgemmAVX512F64Row11x8, brgemmAVX512F64Row11x8}, {brgemmAVX512F64Row11x16, brgemmAVX512F64Row11x16}},
-		{{brgemmAVX512F64Row12x8, brgemmAVX512F64Row12x8}, {brgemmAVX512F64Row12x16, brgemmAVX512F64Row12x16}},
-		{{brgemmAVX512F64Row13x8, brgemmAVX512F64Row13x8}, {brgemmAVX512F64Row13x16, brgemmAVX512F64Row13x16}},
-		{{brgemmAVX512F64Row14x8, brgemmAVX512F64Row14x8}, {brgemmAVX512F64Row14x16, brgemmAVX512F64Row14x16}},
+		{{brgemmAVX512F64Row1x8, brgemmAVX512F64Row1x8Tail}, {brgemmAVX512F64Row1x16, brgemmAVX512F64Row1x16Tail}},
+		{{brgemmAVX512F64Row2x8, brgemmAVX512F64Row2x8Tail}, {brgemmAVX512F64Row2x16, brgemmAVX512F64Row2x16Tail}},
+		{{brgemmAVX512F64Row3x8, brgemmAVX512F64Row3x8Tail}, {brgemmAVX512F64Row3x16, brgemmAVX512F64Row3x16Tail}},
+		{{brgemmAVX512F64Row4x8, brgemmAVX512F64Row4x8Tail}, {brgemmAVX512F64Row4x16, brgemmAVX512F64Row4x16Tail}},
+		{{brgemmAVX512F64Row5x8, brgemmAVX512F64Row5x8Tail}, {brgemmAVX512F64Row5x16, brgemmAVX512F64Row5x16Tail}},
+		{{brgemmAVX512F64Row6x8, brgemmAVX512F64Row6x8Tail}, {brgemmAVX512F64Row6x16, brgemmAVX512F64Row6x16Tail}},
+		{{brgemmAVX512F64Row7x8, brgemmAVX512F64Row7x8Tail}, {brgemmAVX512F64Row7x16, brgemmAVX512F64Row7x16Tail}},
+		{{brgemmAVX512F64Row8x8, brgemmAVX512F64Row8x8Tail}, {brgemmAVX512F64Row8x16, brgemmAVX512F64Row8x16Tail}},
+		{{brgemmAVX512F64Row9x8, brgemmAVX512F64Row9x8Tail}, {brgemmAVX512F64Row9x16, brgemmAVX512F64Row9x16Tail}},
+		{{brgemmAVX512F64Row10x8, brgemmAVX512F64Row10x8Tail}, {brgemmAVX512F64Row10x16, brgemmAVX512F64Row10x16Tail}},
+		{{brgemmAVX512F64Row11x8, brgemmAVX512F64Row11x8Tail}, {brgemmAVX512F64Row11x16, brgemmAVX512F64Row11x16Tail}},
+		{{brgemmAVX512F64Row12x8, brgemmAVX512F64Row12x8Tail}, {brgemmAVX512F64Row12x16, brgemmAVX512F64Row12x16Tail}},
+		{{brgemmAVX512F64Row13x8, brgemmAVX512F64Row13x8Tail}, {brgemmAVX512F64Row13x16, brgemmAVX512F64Row13x16Tail}},
+		{{brgemmAVX512F64Row14x8, brgemmAVX512F64Row14x8Tail}, {brgemmAVX512F64Row14x16, brgemmAVX512F64Row14x16Tail}},
 	},
 	col: []brgemmRow{{},
-		{{brgemmAVX512F64Col1x8, brgemmAVX512F64Col1x8}, {brgemmAVX512F64Col1x16, brgemmAVX512F64Col1x16}},
-		{{brgemmAVX512F64Col2x8, brgemmAVX512F64Col2x8}, {brgemmAVX512F64Col2x16, brgemmAVX512F64Col2x16}},
-		{{brgemmAVX512F64Col3x8, brgemmAVX512F64Col3x8}, {brgemmAVX512F64Col3x16, brgemmAVX512F64Col3x16}},
-		{{brgemmAVX512F64Col4x8, brgemmAVX512F64Col4x8}, {brgemmAVX512F64Col4x16, brgemmAVX512F64Col4x16}},
-		{{brgemmAVX512F64Col5x8, brgemmAVX512F64Col5x8}, {brgemmAVX512F64Col5x16, brgemmAVX512F64Col5x16}},
-		{{brgemmAVX512F64Col6x8, brgemmAVX512F64Col6x8}, {brgemmAVX512F64Col6x16, brgemmAVX512F64Col6x16}},
-		{{brgemmAVX512F64Col7x8, brgemmAVX512F64Col7x8}, {brgemmAVX512F64Col7x16, brgemmAVX512F64Col7x16}},
-		{{brgemmAVX512F64Col8x8, brgemmAVX512F64Col8x8}, {brgemmAVX512F64Col8x16, brgemmAVX512F64Col8x16}},
-		{{brgemmAVX512F64Col9x8, brgemmAVX512F64Col9x8}, {brgemmAVX512F64Col9x16, brgemmAVX512F64Col9x16}},
-		{{brgemmAVX512F64Col10x8, brgemmAVX512F64Col10x8}, {brgemmAVX512F64Col10x16, brgemmAVX512F64Col10x16}},
-		{{brgemmAVX512F64Col11x8, brgemmAVX512F64Col11x8}, {brgemmAVX512F64Col11x16, brgemmAVX512F64Col11x16}},
-		{{brgemmAVX512F64Col12x8, brgemmAVX512F64Col12x8}, {brgemmAVX512F64Col12x16, brgemmAVX512F64Col12x16}},
-		{{brgemmAVX512F64Col13x8, brgemmAVX512F64Col13x8}, {brgemmAVX512F64Col13x16, brgemmAVX512F64Col13x16}},
-		{{brgemmAVX512F64Col14x8, brgemmAVX512F64Col14x8}, {brgemmAVX512F64Col14x16, brgemmAVX512F64Col14x16}},
+		{{brgemmAVX512F64Col1x8, brgemmAVX512F64Col1x8Tail}, {brgemmAVX512F64Col1x16, brgemmAVX512F64Col1x16Tail}},
+		{{brgemmAVX512F64Col2x8, brgemmAVX512F64Col2x8Tail}, {brgemmAVX512F64Col2x16, brgemmAVX512F64Col2x16Tail}},
+		{{brgemmAVX512F64Col3x8, brgemmAVX512F64Col3x8Tail}, {brgemmAVX512F64Col3x16, brgemmAVX512F64Col3x16Tail}},
+		{{brgemmAVX512F64Col4x8, brgemmAVX512F64Col4x8Tail}, {brgemmAVX512F64Col4x16, brgemmAVX512F64Col4x16Tail}},
+		{{brgemmAVX512F64Col5x8, brgemmAVX512F64Col5x8Tail}, {brgemmAVX512F64Col5x16, brgemmAVX512F64Col5x16Tail}},
+		{{brgemmAVX512F64Col6x8, brgemmAVX512F64Col6x8Tail}, {brgemmAVX512F64Col6x16, brgemmAVX512F64Col6x16Tail}},
+		{{brgemmAVX512F64Col7x8, brgemmAVX512F64Col7x8Tail}, {brgemmAVX512F64Col7x16, brgemmAVX512F64Col7x16Tail}},
+		{{brgemmAVX512F64Col8x8, brgemmAVX512F64Col8x8Tail}, {brgemmAVX512F64Col8x16, brgemmAVX512F64Col8x16Tail}},
+		{{brgemmAVX512F64Col9x8, brgemmAVX512F64Col9x8Tail}, {brgemmAVX512F64Col9x16, brgemmAVX512F64Col9x16Tail}},
+		{{brgemmAVX512F64Col10x8, brgemmAVX512F64Col10x8Tail}, {brgemmAVX512F64Col10x16, brgemmAVX512F64Col10x16Tail}},
+		{{brgemmAVX512F64Col11x8, brgemmAVX512F64Col11x8Tail}, {brgemmAVX512F64Col11x16, brgemmAVX512F64Col11x16Tail}},
+		{{brgemmAVX512F64Col12x8, brgemmAVX512F64Col12x8Tail}, {brgemmAVX512F64Col12x16, brgemmAVX512F64Col12x16Tail}},
+		{{brgemmAVX512F64Col13x8, brgemmAVX512F64Col13x8Tail}, {brgemmAVX512F64Col13x16, brgemmAVX512F64Col13x16Tail}},
+		{{brgemmAVX512F64Col14x8, brgemmAVX512F64Col14x8Tail}, {brgemmAVX512F64Col14x16, brgemmAVX512F64Col14x16Tail}},
 	},
 }
 

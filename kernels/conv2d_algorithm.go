@@ -16,8 +16,6 @@ const (
 	ConvDirect
 	// ConvWinograd takes F(4x4, 3x3) where it applies, else ConvDirect.
 	ConvWinograd
-
-	NumConvAlgorithms = iota
 )
 
 var convAlgorithmNames = []string{"auto", "direct", "winograd"}
@@ -74,4 +72,33 @@ func (s Conv2dShape) Algorithm(d ConvDirection) ConvAlgorithm {
 func winogradPays(s Conv2dShape, d ConvDirection) bool {
 	rows := newWinogradTiles(s.H, s.W).count() * s.N
 	return min(s.C, s.OC) >= 32 && (rows >= 32 || rows >= 16 && max(s.C, s.OC) <= 128)
+}
+
+// WeightForm names what packed weights of one shape, direction and level look like.
+type WeightForm int32
+
+const (
+	// DirectForm and WinogradForm are panels for the float32 kernels of an algorithm.
+	DirectForm WeightForm = iota
+	WinogradForm
+	// TileForm is for units that multiply bfloat16.
+	TileForm
+
+	NumWeightForms = iota
+)
+
+// WeightForm returns the form in which float32 kernels read weights in direction d.
+func (s Conv2dShape) WeightForm(d ConvDirection) WeightForm {
+	if s.Algorithm(d) == ConvWinograd {
+		return WinogradForm
+	}
+	return DirectForm
+}
+
+// WeightFormBF16 is WeightForm for kernels on bfloat16.
+func (s Conv2dShape) WeightFormBF16(d ConvDirection) WeightForm {
+	if s.MultipliesBF16(d) {
+		return TileForm
+	}
+	return s.WeightForm(d)
 }

@@ -175,3 +175,28 @@ func TestFreedWeights(t *testing.T) {
 		Conv2dForwardBF16(y, x, half, nil, s)
 	})
 }
+
+// Kept weights are found by their form: equal forms must be the same weights, and
+// tiles must not be packed once for each algorithm that they are not read by.
+func TestPackedWeightsFollowTheirForm(t *testing.T) {
+	shape := func(n int) Conv2dShape {
+		return Conv2dShape{N: n, C: 64, H: 8, W: 8, OC: 64, KH: 3, KW: 3, Stride: 1, Padding: 1}
+	}
+	few, many := shape(1), shape(128)
+	w := randomSlice[float32](rand.New(rand.NewPCG(1, 1)), few.weightLen())
+	eachLevel(t, func(t *testing.T) {
+		for d := ConvForward; d <= ConvBackwardData; d++ {
+			if few.WeightForm(d) != DirectForm || many.WeightForm(d) != WinogradForm {
+				t.Errorf("direction %v: float32 forms %d of 1 image and %d of 128, want direct and Winograd", d, few.WeightForm(d), many.WeightForm(d))
+			}
+			a, b := PackConv2dBF16(w, few, d), PackConv2dBF16(w, many, d)
+			same := slices.Equal(a.tiles, b.tiles) && slices.Equal(a.wide, b.wide)
+			if equal := few.WeightFormBF16(d) == many.WeightFormBF16(d); equal != same {
+				t.Errorf("direction %v: forms of 1 and of 128 images equal: %v, their weights: %v", d, equal, same)
+			}
+			if tiles := few.WeightFormBF16(d) == TileForm; tiles != (a.tiles != nil) {
+				t.Errorf("direction %v: weights in tiles: %v, their form says %v", d, a.tiles != nil, tiles)
+			}
+		}
+	})
+}

@@ -45,6 +45,16 @@ func directProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection,
 	kern := brgemmOf[float32]()
 	depth, width := d.depthWidth(s)
 	plan := planConv2d(s, d, kern)
+	panelLen := s.KH * s.KW * depth * kern.nr
+	panels := (width + kern.nr - 1) / kern.nr
+	product := directConv{
+		plan: plan, panels: panels, end: end,
+		kern: kern, c: c, a: a, packed: packed, bias: bias, width: width, panelLen: panelLen, accumulate: accumulate,
+	}
+	if plan.gathered != nil {
+		product.gathered()
+		return
+	}
 	if !accumulate {
 		for _, e := range plan.empty {
 			clear(c[e.from:e.to])
@@ -54,15 +64,10 @@ func directProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection,
 			end.rows(c, e.from, e.len()/width, width, span{0, width})
 		}
 	}
-	panelLen := s.KH * s.KW * depth * kern.nr
-	panels := (width + kern.nr - 1) / kern.nr
 	// Few chunks, as in the last layers of a network at small batches: the
 	// panels of weights are shared out too.
-	groups := min(panels, max(1, 4*Threads()/max(len(plan.chunks), 1)))
-	directLoop.parallel(len(plan.chunks)*groups, directConv{
-		plan: plan, panels: panels, groups: groups, end: end,
-		kern: kern, c: c, a: a, packed: packed, bias: bias, width: width, panelLen: panelLen, accumulate: accumulate,
-	})
+	product.groups = min(panels, max(1, 4*Threads()/max(len(plan.chunks), 1)))
+	directLoop.parallel(len(plan.chunks)*product.groups, product)
 }
 
 // directConv is a plan at work.

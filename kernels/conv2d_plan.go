@@ -12,6 +12,8 @@ type convPlan struct {
 	chunks []span // of blocks: the units of parallel work
 	empty  []span // elements of the result that no tap reaches
 	nr     int
+
+	gathered *gathering // instead of blocks, unless nil
 }
 
 // convBlock is one block of rows of the result with the same taps.
@@ -101,21 +103,22 @@ func (d ConvDirection) axis(size, source, k, stride, padding int) []axisGroup {
 func (d ConvDirection) taps(i, source, k, stride, padding int) []axisTap {
 	var taps []axisTap
 	for j := range k {
-		src := i*stride - padding + j
-		if d == ConvBackwardData {
-			if (i+padding-j)%stride != 0 {
-				continue
-			}
-			src = (i + padding - j) / stride
-			if i+padding < j {
-				continue
-			}
-		}
-		if src >= 0 && src < source {
+		if src, ok := d.source(i, source, j, stride, padding); ok {
 			taps = append(taps, axisTap{j, src})
 		}
 	}
 	return taps
+}
+
+// source returns what position i of the result reads at kernel position j, if it is
+// no padding.
+func (d ConvDirection) source(i, source, j, stride, padding int) (src int, ok bool) {
+	if d == ConvBackwardData {
+		src = (i + padding - j) / stride
+		return src, i+padding >= j && (i+padding-j)%stride == 0 && src < source
+	}
+	src = i*stride - padding + j
+	return src, src >= 0 && src < source
 }
 
 // continues tells whether taps are those of the next position of g.
@@ -139,7 +142,7 @@ func newConvPlan(s Conv2dShape, d ConvDirection, kern *brgemmKernels) *convPlan 
 	depth, width := d.depthWidth(s)
 	b := planBuilder{
 		n: s.N, depth: depth, width: width, nr: kern.nr, kw: s.KW, tileRows: kern.tileRows(),
-		resultW: resultW, sourceW: sourceW, plan: &convPlan{nr: kern.nr},
+		resultH: resultH, resultW: resultW, sourceH: sourceH, sourceW: sourceW, plan: &convPlan{nr: kern.nr},
 	}
 	columns := d.axis(resultW, sourceW, s.KW, s.Stride, s.Padding)
 	for _, g := range d.axis(resultH, sourceH, s.KH, s.Stride, s.Padding) {
@@ -148,6 +151,7 @@ func newConvPlan(s Conv2dShape, d ConvDirection, kern *brgemmKernels) *convPlan 
 		}
 	}
 	b.plan.cut(depth)
+	b.plan.gathered = b.gathering(s, d, kern)
 	return b.plan
 }
 
@@ -155,7 +159,8 @@ func newConvPlan(s Conv2dShape, d ConvDirection, kern *brgemmKernels) *convPlan 
 type planBuilder struct {
 	n, depth, width, nr, kw int
 	tileRows                int // of packed rows of A, filled up to whole vectors
-	resultW, sourceW        int
+	resultH, resultW        int
+	sourceH, sourceW        int
 	plan                    *convPlan
 }
 

@@ -102,7 +102,7 @@ func lowerConv2d(g *graph, o *operation) (kernel, error) {
 		if half {
 			kernels.Conv2dForwardFusedBF16(of[uint16](y, n*out), of[uint16](x[0], n*size), weights.bf16(s), bias, residual[uint16](x, n*out), act, s)
 		} else {
-			kernels.Conv2dForwardFused(y[:n*out], x[0][:n*size], weights.f32(s), bias, residual[float32](x, n*out), act, s)
+			kernels.Conv2dForwardFused(y[:n*out], x[0][:n*size], weights.fp32(s), bias, residual[float32](x, n*out), act, s)
 		}
 	}, nil
 }
@@ -115,30 +115,28 @@ func residual[E kernels.Element](x [][]float32, n int) []E {
 	return of[E](x[1], n)
 }
 
-// frozenWeights packs the weights of a convolution when an algorithm first wants
-// them: which one computes it depends on the number of images.
+// frozenWeights packs the weights of a convolution when a kernel first wants them in
+// a form: which one depends on the number of images.
 type frozenWeights struct {
 	weight []float32
-	once   [kernels.NumConvAlgorithms]sync.Once
-	forms  [kernels.NumConvAlgorithms]struct {
-		f32  []float32
-		bf16 kernels.BF16Weights
-	}
+	once   [kernels.NumWeightForms]sync.Once
+	f32    [kernels.NumWeightForms][]float32
+	half   [kernels.NumWeightForms]kernels.BF16Weights
 }
 
-func (w *frozenWeights) f32(s kernels.Conv2dShape) []float32 {
-	a := s.Algorithm(kernels.ConvForward)
-	w.once[a].Do(func() {
-		w.forms[a].f32 = make([]float32, kernels.PackedConv2dLen(s, kernels.ConvForward))
-		kernels.PackConv2d(w.forms[a].f32, w.weight, s, kernels.ConvForward)
+func (w *frozenWeights) fp32(s kernels.Conv2dShape) []float32 {
+	form := s.WeightForm(kernels.ConvForward)
+	w.once[form].Do(func() {
+		w.f32[form] = make([]float32, kernels.PackedConv2dLen(s, kernels.ConvForward))
+		kernels.PackConv2d(w.f32[form], w.weight, s, kernels.ConvForward)
 	})
-	return w.forms[a].f32
+	return w.f32[form]
 }
 
 func (w *frozenWeights) bf16(s kernels.Conv2dShape) kernels.BF16Weights {
-	a := s.Algorithm(kernels.ConvForward)
-	w.once[a].Do(func() { w.forms[a].bf16 = kernels.PackConv2dBF16(w.weight, s, kernels.ConvForward) })
-	return w.forms[a].bf16
+	form := s.WeightFormBF16(kernels.ConvForward)
+	w.once[form].Do(func() { w.half[form] = kernels.PackConv2dBF16(w.weight, s, kernels.ConvForward) })
+	return w.half[form]
 }
 
 func lowerLinear(g *graph, o *operation) (kernel, error) {

@@ -66,8 +66,8 @@ func (s isa) name(f form, m, nv int, tail bool) string {
 }
 
 var brgemmISAs = []isa{
-	{level: "AVX512", arch: "amd64", file: "avx512", bits: 32, lanes: 16, mr: 14, nv: 2, tails: []bool{false}, emit: emitAVX512},
-	{level: "AVX512", arch: "amd64", file: "avx512_f64", bits: 64, lanes: 8, mr: 14, nv: 2, tails: []bool{false}, emit: emitAVX512},
+	{level: "AVX512", arch: "amd64", file: "avx512", bits: 32, lanes: 16, mr: 14, nv: 2, tails: []bool{false, true}, emit: emitAVX512},
+	{level: "AVX512", arch: "amd64", file: "avx512_f64", bits: 64, lanes: 8, mr: 14, nv: 2, tails: []bool{false, true}, emit: emitAVX512},
 	{level: "AVX2", arch: "amd64", file: "avx2", bits: 32, lanes: 8, mr: 6, nv: 2, tails: []bool{false, true}, packRows: 6, emit: emitAVX2},
 	{level: "AVX2", arch: "amd64", file: "avx2_f64", bits: 64, lanes: 4, mr: 6, nv: 2, tails: []bool{false, true}, emit: emitAVX2},
 	{level: "NEON", arch: "arm64", file: "neon", bits: 32, lanes: 4, mr: 8, nv: 3, tails: []bool{false}, emit: emitNEON},
@@ -115,7 +115,7 @@ func brgemmTable(arch string) []byte {
 		s.each(func(f form, m, nv int, tail bool) {
 			fmt.Fprintf(&b, "//go:noescape\nfunc %s(args *brgemmArgs)\n\n", s.name(f, m, nv, tail))
 		})
-		fmt.Fprintf(&b, "var brgemm%sF%d = brgemmKernels{\nmr: %d, nr: %d, lanes: %d, masked: %v, bitMask: %v, packRows: %d,\n", s.level, s.bits, s.mr, s.nv*s.lanes, s.lanes, s.level != "NEON", s.level == "AVX512", s.packRows)
+		fmt.Fprintf(&b, "var brgemm%sF%d = brgemmKernels{\nmr: %d, nr: %d, lanes: %d, masked: %v, bitMask: %v, packRows: %d,\n", s.level, s.bits, s.mr, s.nv*s.lanes, s.lanes, len(s.tails) > 1, s.level == "AVX512", s.packRows)
 		for _, f := range []form{rowForm, colForm} {
 			fmt.Fprintf(&b, "%s: []brgemmRow{{},\n", map[form]string{rowForm: "row", colForm: "col"}[f])
 			for m := 1; m <= s.mr; m++ {

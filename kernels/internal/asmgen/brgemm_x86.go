@@ -29,26 +29,38 @@ type amd64Vectors struct {
 	zero      func(reg int) string
 }
 
-func emitAVX512(a *assembly, s isa, f form, m, nv int, _ bool) {
+// emitAVX512 masks columns of a ragged tile's last vector only: on Intel a masked
+// load takes one of the two ports that multiply.
+func emitAVX512(a *assembly, s isa, f form, m, nv int, tail bool) {
+	ragged := func(vector int) bool { return tail && vector == nv-1 }
 	v := amd64Vectors{
 		reg: "Z", bytes: 64, firstB: 28, broadcast: 30,
 		load: func(addr string, vector, reg int, _ bool) string {
-			return fmt.Sprintf("VMOVUP%s.Z %s, K%d, Z%d", suffix(s), addr, vector+1, reg)
+			if ragged(vector) {
+				return fmt.Sprintf("VMOVUP%s.Z %s, K1, Z%d", suffix(s), addr, reg)
+			}
+			return fmt.Sprintf("VMOVUP%s %s, Z%d", suffix(s), addr, reg)
 		},
 		store: func(addr string, vector, reg int) string {
-			return fmt.Sprintf("VMOVUP%s Z%d, K%d, %s", suffix(s), reg, vector+1, addr)
+			if ragged(vector) {
+				return fmt.Sprintf("VMOVUP%s Z%d, K1, %s", suffix(s), reg, addr)
+			}
+			return fmt.Sprintf("VMOVUP%s Z%d, %s", suffix(s), reg, addr)
 		},
 		add: func(addr string, vector, reg, _ int) []string {
-			return []string{fmt.Sprintf("VADDP%s %s, Z%d, K%d, Z%d", suffix(s), addr, reg, vector+1, reg)}
+			if ragged(vector) {
+				return []string{fmt.Sprintf("VADDP%s %s, Z%d, K1, Z%d", suffix(s), addr, reg, reg)}
+			}
+			return []string{fmt.Sprintf("VADDP%s %s, Z%d, Z%d", suffix(s), addr, reg, reg)}
 		},
 		zero: func(reg int) string { return fmt.Sprintf("VPXORQ Z%d, Z%d, Z%d", reg, reg, reg) },
 	}
 	a.op("MOVQ args+0(FP), DI")
-	a.comment("one bit of the mask per column")
-	a.op("MOVQ %d(DI), AX", argMask)
-	a.op("KMOVW AX, K1")
-	a.op("SHRQ $%d, AX", s.lanes)
-	a.op("KMOVW AX, K2")
+	if tail {
+		a.comment("one bit of the mask per column of the last vector")
+		a.op("MOVQ %d(DI), AX", argMask)
+		a.op("KMOVW AX, K1")
+	}
 	emitAMD64(a, s, f, m, nv, v)
 }
 
