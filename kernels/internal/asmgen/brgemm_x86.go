@@ -30,7 +30,7 @@ type amd64Vectors struct {
 }
 
 // emitAVX512 masks columns of a ragged tile's last vector only: on Intel a masked
-// load takes one of the two ports that multiply.
+// load is said to take one of the two ports that multiply.
 func emitAVX512(a *assembly, s isa, f form, m, nv int, tail bool) {
 	ragged := func(vector int) bool { return tail && vector == nv-1 }
 	v := amd64Vectors{
