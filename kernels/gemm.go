@@ -68,18 +68,20 @@ type matrixProduct[T float] struct {
 
 	lower bool // only the lower triangle is wanted
 
-	a      []T
-	cut    rowCut // of the rows of A and C
-	column bool   // A is in column form
-	// In A: from one row, or packed one tile, to the next, and along k.
-	packedA, packedB *scratch[T]
-	aStep, aK        int
+	a         []T
+	cut       rowCut // of the rows of A and C
+	column    bool   // A is in column form
+	aRow, aK  int    // in A: from one row to the next, and along k
+	b         []T
+	panels    int // of columns of B
+	panel, bK int // in B: from one panel to the next, and along k
 
-	b          []T
-	panel, bK  int // in B: from one panel of columns to the next, and along k
-	accumulate bool
-	c          []T
-	ldc        int
+	// Packed operands lie run by run, the tiles or panels of a run side by side: at
+	// a distance of a power of two they would share few sets of a cache.
+	packedA, packedB *scratch[T]
+	accumulate       bool
+	c                []T
+	ldc              int
 }
 
 // takeA decides how op(A) is read: in place, unless enough panels of B use it.
@@ -88,9 +90,9 @@ func (g *matrixProduct[T]) takeA(a []T, lda int, trans bool, m, n int) {
 	g.a, g.column, g.cut = a, trans, cutRows(m, g.kern.mr)
 	switch {
 	case trans && (n <= 2*g.kern.nr || lda <= 2*g.kern.mr):
-		g.aStep, g.aK = 1, lda
+		g.aRow, g.aK = 1, lda
 	case !trans && n <= 8*g.kern.nr:
-		g.aStep, g.aK, g.cut = lda, 1, cutRows(m, g.kern.rowsAt(lda*elemSize[T]()))
+		g.aRow, g.aK, g.cut = lda, 1, cutRows(m, g.kern.rowsAt(lda*elemSize[T]()))
 	default:
 		g.packA(a, lda, trans, m)
 	}
@@ -99,41 +101,69 @@ func (g *matrixProduct[T]) takeA(a []T, lda int, trans bool, m, n int) {
 func (g *matrixProduct[T]) packA(a []T, lda int, trans bool, m int) {
 	g.column = true
 	g.aK = g.kern.tileRows()
-	g.aStep = g.k * g.aK
-	g.packedA = takeScratch[T](g.cut.tiles * g.aStep)
+	g.packedA = takeScratch[T](g.cut.tiles * g.k * g.aK)
 	g.a = g.packedA.data
 	g.packRows(m*g.k, func(rows span) {
 		if trans {
 			g.cut.each(span{0, g.cut.tiles}, func(t, tiles, width int) {
-				packTiles(g.a[t*g.aStep+rows.from*g.aK:], g.aK, g.aStep, a[rows.from*lda+g.cut.start(t):], lda, width, rows.len(), width, tiles)
+				at, tile := g.tileAt(t, width, rows.from)
+				packTiles(g.a[at:], g.aK, tile, a[rows.from*lda+g.cut.start(t):], lda, width, rows.len(), width, tiles)
 			})
 			return
 		}
 		for t := range g.cut.tiles {
 			// Whole vectors, with rows of the next tile, which nothing reads.
 			from := g.cut.start(t)
-			transpose(g.a[t*g.aStep+rows.from*g.aK:], g.aK, a[from*lda+rows.from:], lda, min(g.aK, m-from), rows.len())
+			at, _ := g.tileAt(t, 0, rows.from)
+			transpose(g.a[at:], g.aK, a[from*lda+rows.from:], lda, min(g.aK, m-from), rows.len())
 		}
 	})
+}
+
+// tileAt is where k begins in tile t of A, of m rows, and how far from one tile to the
+// next.
+func (g *matrixProduct[T]) tileAt(t, m, k int) (at, step int) {
+	if g.packedA == nil {
+		return g.cut.start(t)*g.aRow + k*g.aK, m * g.aRow
+	}
+	return inRun(t, g.cut.tiles, k, g.k, g.aK)
+}
+
+// panelAt is where k begins in panel j of B, and how far from one panel to the next.
+func (g *matrixProduct[T]) panelAt(j, k int) (at, step int) {
+	if g.packedB == nil {
+		return j*g.panel + k*g.bK, g.panel
+	}
+	return inRun(j, g.panels, k, g.k, g.bK)
+}
+
+// inRun is where packed element k of depth begins in part i of as many parts, each of
+// width elements for every k, and how far from one part of its run to the next.
+func inRun(i, parts, k, depth, width int) (at, step int) {
+	run := k / maxRun * maxRun
+	step = min(maxRun, depth-run) * width
+	return run*parts*width + i*step + (k-run)*width, step
 }
 
 // takeB decides how op(B) is read. Packing it pays when several row tiles use
 // it; what the micro-kernels cannot read in place is always packed.
 func (g *matrixProduct[T]) takeB(b []T, ldb int, trans bool, m, n int) {
 	nr := g.kern.nr
+	g.panels = ceilDiv(n, nr)
 	readable := !trans && (g.kern.masked || n%g.kern.lanes == 0)
 	if readable && (m <= 4*g.kern.mr || ldb <= 2*nr) {
 		g.b, g.panel, g.bK = b, nr, ldb
 		return
 	}
-	g.panel, g.bK = nr*g.k, nr
-	g.packedB = takeScratch[T](ceilDiv(n, nr) * g.panel)
+	g.bK = nr
+	g.packedB = takeScratch[T](g.panels * g.k * nr)
 	g.b = g.packedB.data
 	whole, rest := n/nr, n%nr
 	if trans {
 		g.packRows(n*g.k, func(rows span) {
-			for p := range ceilDiv(n, nr) {
-				panel, cols := g.b[p*g.panel+rows.from*nr:], min(nr, n-p*nr)
+			for p := range g.panels {
+				at, _ := g.panelAt(p, rows.from)
+				panel, cols := g.b[at:], min(nr, n-p*nr)
 				transpose(panel, nr, b[p*nr*ldb+rows.from:], ldb, cols, rows.len())
 				for i := 0; i < rows.len() && cols < nr; i++ {
 					clear(panel[i*nr+cols : (i+1)*nr])
@@ -144,17 +174,20 @@ func (g *matrixProduct[T]) takeB(b []T, ldb int, trans bool, m, n int) {
 	}
 	g.packRows(n*g.k, func(rows span) {
 		if whole > 0 {
-			packTiles(g.b[rows.from*nr:], nr, g.panel, b[rows.from*ldb:], ldb, nr, rows.len(), nr, whole)
+			at, panel := g.panelAt(0, rows.from)
+			packTiles(g.b[at:], nr, panel, b[rows.from*ldb:], ldb, nr, rows.len(), nr, whole)
 		}
 		if rest > 0 {
-			packTiles(g.b[whole*g.panel+rows.from*nr:], nr, 0, b[rows.from*ldb+whole*nr:], ldb, 0, rows.len(), rest, 1)
+			at, _ := g.panelAt(whole, rows.from)
+			packTiles(g.b[at:], nr, 0, b[rows.from*ldb+whole*nr:], ldb, 0, rows.len(), rest, 1)
 		}
 	})
 }
 
-// packRows calls pack for blocks of k; elements says whether to do so in parallel.
+// packRows calls pack for blocks of k, none of which straddles runs; elements says
+// whether to do so in parallel.
 func (g *matrixProduct[T]) packRows(elements int, pack func(rows span)) {
-	const block = 64
+	const block = maxRun / 4
 	g.parallel(elements, ceilDiv(g.k, block), func(i int) { pack(blockSpan(block, g.k, i)) })
 }
 
@@ -187,7 +220,7 @@ func (g *matrixProduct[T]) blocks(tiles, panels span, n int) {
 	elem, nr := elemSize[T](), g.kern.nr
 	args := takeArgs()
 	defer args.drop()
-	args.aRow, args.aK, args.bK, args.cRow = g.aStep*elem, g.aK*elem, g.bK*elem, g.ldc*elem
+	args.aRow, args.aK, args.bK, args.cRow = g.aRow*elem, g.aK*elem, g.bK*elem, g.ldc*elem
 	args.oneTap()
 	for k0 := 0; k0 < g.k; k0 += maxRun {
 		args.k = min(maxRun, g.k-k0)
@@ -195,16 +228,14 @@ func (g *matrixProduct[T]) blocks(tiles, panels span, n int) {
 			args.accumulate = 1
 		}
 		for j := panels.from; j < panels.to; j++ {
+			bAt, _ := g.panelAt(j, k0)
 			tiles := tiles
 			for g.lower && g.cut.start(tiles.from+1) <= j*nr {
 				tiles.from++ // above the diagonal
 			}
 			g.cut.each(tiles, func(t, tiles, m int) {
-				at, aTile := g.cut.start(t)*g.aStep, m*g.aStep
-				if g.packedA != nil {
-					at, aTile = t*g.aStep, g.aStep
-				}
-				args.a, args.b = unsafe.Pointer(&g.a[at+k0*g.aK]), unsafe.Pointer(&g.b[j*g.panel+k0*g.bK])
+				at, aTile := g.tileAt(t, m, k0)
+				args.a, args.b = unsafe.Pointer(&g.a[at]), unsafe.Pointer(&g.b[bAt])
 				args.c = unsafe.Pointer(&g.c[g.cut.start(t)*g.ldc+j*nr])
 				g.kern.tiles(g.column, elem, m, tiles, min(nr, n-j*nr), aTile*elem, args)
 			})
