@@ -14,32 +14,41 @@ type transposeArgs struct {
 
 // transposer is the transposing of one level and element type.
 type transposer struct {
-	size   int // rows and columns of a block
+	size   int // rows and columns of a block; 0 where there is no kernel
 	kernel func(*transposeArgs)
+	rest   *transposer // for what whole blocks leave, or nil
 }
 
 var transposeF32, transposeF64 [numLevels]transposer
 
 // transpose sets dst[j][i] = src[i][j] for a rows x cols matrix src; strides are
 // those of rows.
-//
-//go:norace
 func transpose[T float](dst []T, dstRow int, src []T, srcRow, rows, cols int) {
 	if rows == 0 || cols == 0 {
 		return
 	}
-	// The ends are checked here: the kernel cannot.
+	// The ends are checked here: the kernels cannot.
 	_, _ = dst[(cols-1)*dstRow+rows-1], src[(rows-1)*srcRow+cols-1]
-	elem := elemSize[T]()
 	t := &transposeF32[CurrentLevel().tables()]
-	if elem == 8 {
+	if elemSize[T]() == 8 {
 		t = &transposeF64[CurrentLevel().tables()]
 	}
-	doneRows, doneCols := 0, 0
-	if t.size > 0 {
-		doneRows, doneCols = rows/t.size*t.size, cols/t.size*t.size
+	transposeBlocks(t, dst, dstRow, src, srcRow, rows, cols)
+}
+
+// transposeBlocks does what it can in blocks of t, and what is right of these and
+// below in smaller ones.
+func transposeBlocks[T float](t *transposer, dst []T, dstRow int, src []T, srcRow, rows, cols int) {
+	if t == nil || t.size == 0 {
+		transposeElements(dst, dstRow, src, srcRow, rows, cols)
+		return
+	}
+	doneRows, doneCols := rows/t.size*t.size, cols/t.size*t.size
+	if doneRows == 0 {
+		doneCols = 0
 	}
 	if doneCols > 0 {
+		elem := elemSize[T]()
 		args := transposeArgsPool.Get().(*transposeArgs)
 		*args = transposeArgs{
 			dstRow: dstRow * elem, srcRow: srcRow * elem, blocks: doneCols / t.size,
@@ -52,14 +61,19 @@ func transpose[T float](dst []T, dstRow int, src []T, srcRow, rows, cols int) {
 		args.dst, args.src = nil, nil
 		transposeArgsPool.Put(args)
 	}
+	if doneCols < cols {
+		transposeBlocks(t.rest, dst[doneCols*dstRow:], dstRow, src[doneCols:], srcRow, rows, cols-doneCols)
+	}
+	if doneRows < rows && doneCols > 0 {
+		transposeBlocks(t.rest, dst[doneRows:], dstRow, src[doneRows*srcRow:], srcRow, rows-doneRows, doneCols)
+	}
+}
+
+//go:norace
+func transposeElements[T float](dst []T, dstRow int, src []T, srcRow, rows, cols int) {
 	for i := range rows {
-		from := doneCols
-		if i >= doneRows {
-			from = 0
-		}
-		row := src[i*srcRow : i*srcRow+cols]
-		for j := from; j < cols; j++ {
-			dst[j*dstRow+i] = row[j]
+		for j, v := range src[i*srcRow : i*srcRow+cols] {
+			dst[j*dstRow+i] = v
 		}
 	}
 }

@@ -7,5 +7,5 @@ func transposeNEONF32(args *transposeArgs)
 func transposeNEONF64(args *transposeArgs)
 
 func init() {
-	transposeF32[NEON], transposeF64[NEON] = transposer{4, transposeNEONF32}, transposer{2, transposeNEONF64}
+	transposeF32[NEON], transposeF64[NEON] = transposer{4, transposeNEONF32, nil}, transposer{2, transposeNEONF64, nil}
 }
