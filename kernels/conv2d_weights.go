@@ -63,6 +63,8 @@ type weightsProduct struct {
 // to be packed twice.
 const (
 	weightsGroupChannels = 128
+	weightsStridedIn     = 64  // with a stride x is four times as large as dy, and is
+	weightsStridedOut    = 256 // packed once for each group of output channels
 	weightsImages        = 16
 	weightsLines         = 4
 	weightsSliceRows     = 1 << 10
@@ -72,7 +74,11 @@ const (
 func newWeightsProduct(s Conv2dShape, x, dy []float32) weightsProduct {
 	g := weightsProduct{s: s, kern: brgemmOf[float32](), x: x, dy: dy}
 	g.ocPad = ceilTo(s.OC, g.kern.lanes)
-	g.rowGroups, g.colGroups = ceilDiv(s.C, weightsGroupChannels), ceilDiv(s.OC, weightsGroupChannels)
+	in, out := weightsGroupChannels, weightsGroupChannels
+	if s.Stride > 1 {
+		in, out = weightsStridedIn, weightsStridedOut
+	}
+	g.rowGroups, g.colGroups = ceilDiv(s.C, in), ceilDiv(s.OC, out)
 	g.slices = min(ceilDiv(weightsMinTasks, g.rowGroups*g.colGroups), max(s.OutH()*s.OutW()*s.N/weightsSliceRows, 1), s.OutH())
 	g.images = min(s.N, weightsImages)
 	g.lines = min(ceilDiv(s.OutH(), g.slices), weightsLines)

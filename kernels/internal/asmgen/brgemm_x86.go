@@ -110,6 +110,7 @@ func suffix(s isa) string {
 func emitAMD64(a *assembly, s isa, f form, m, nv int, v amd64Vectors) {
 	start(a, "AX")
 	a.label("tile")
+	prefetchC(a, m, nv, v)
 	for i := range m * nv {
 		a.op("%s", v.zero(i))
 	}
@@ -208,6 +209,21 @@ func rankOne(a *assembly, s isa, f form, m, nv, u int, v amd64Vectors) {
 	a.op("ADDQ AX, R9")
 	if f == colForm {
 		a.op("ADDQ R10, R8")
+	}
+}
+
+// prefetchC asks for the tile's C, which is in the third-level cache or in memory
+// when products are added to a large result.
+func prefetchC(a *assembly, m, nv int, v amd64Vectors) {
+	a.op("MOVQ %d(DI), AX", argCNow)
+	a.op("MOVQ %d(DI), DX", argCRow)
+	for i := range m {
+		for line := 0; line < nv*v.bytes; line += 64 {
+			a.op("PREFETCHT0 %d(AX)", line)
+		}
+		if i < m-1 {
+			a.op("ADDQ DX, AX")
+		}
 	}
 }
 
