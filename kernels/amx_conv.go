@@ -113,35 +113,56 @@ func amxBackwardData(dx, dy, packed []uint16, s Conv2dShape, accumulate bool) {
 	amxProduct(dx, dy, packed, s, ConvBackwardData, end, nil)
 }
 
-// amxProduct runs a plan: the result c from the operand a.
+// amxConv is a plan at work: the result c from the operand a.
+type amxConv struct {
+	plan            *amxPlan
+	c, a, packed    []uint16
+	width, panelLen int
+	end             amxEnd
+	epilogue        *amxEpilogue
+}
+
+// amxThreadTasks is how many tasks of several chunks there are for a thread.
+const amxThreadTasks = 16
+
+// amxProduct runs a plan.
 func amxProduct(c, a, packed []uint16, s Conv2dShape, d ConvDirection, end amxEnd, e *amxEpilogue) {
-	plan := planAMX(s, d)
 	_, width := d.depthWidth(s)
-	panels, panelLen := ceilDiv(width, amxPanel), amxPanelLen(s, d)
-	// Few chunks: the panels of weights are shared out too.
-	groups := min(panels, max(1, 4*Threads()/max(len(plan.chunks), 1)))
-	Parallel(len(plan.chunks)*groups, func(task int) {
-		chunk, group := &plan.chunks[task/groups], split(panels, groups, task%groups)
+	p := &amxConv{plan: planAMX(s, d), c: c, a: a, packed: packed, width: width, panelLen: amxPanelLen(s, d), end: end, epilogue: e}
+	chunks, panels := len(p.plan.chunks), ceilDiv(width, amxPanel)
+	// Few chunks: the panels of weights are shared out too. Many: neighbours, which
+	// read the same lines of the operand, stay on one thread.
+	groups := min(panels, max(1, 4*Threads()/max(chunks, 1)))
+	together := max(chunks/(amxThreadTasks*Threads()), 1)
+	Parallel(ceilDiv(chunks, together)*groups, func(task int) {
 		args := takeAMXArgs()
 		defer args.drop()
-		strip := args.chunkStrip(len(chunk.runs[0]), len(chunk.runs) > 1 || e != nil)
-		defer strip.drop()
-		args.a, args.taps = unsafe.Pointer(&a[0]), unsafe.SliceData(plan.taps)
-		args.aRow, args.cRow = 2*chunk.aRow, 2*chunk.cRow
-		for p := group.from; p < group.to; p++ {
-			col := p * amxPanel
-			cols := min(amxPanel, width-col)
-			args.shape(chunk.rows, cols, plan.step)
-			args.b, args.c = unsafe.Pointer(&packed[p*panelLen]), unsafe.Pointer(&c[col])
-			for r, list := range chunk.runs {
-				args.steps, args.load = plan.steps[r], index(r > 0)
-				args.run(amxEndOf(r == len(chunk.runs)-1 && e == nil, end), list)
-			}
-			if e != nil {
-				e.chunk(c, strip.data, chunk, col, cols)
-			}
+		of := blockSpan(together, chunks, task/groups)
+		for i := of.from; i < of.to; i++ {
+			p.chunk(args, &p.plan.chunks[i], split(panels, groups, task%groups))
 		}
 	})
+}
+
+// chunk computes a chunk for a group of panels of weights.
+func (p *amxConv) chunk(args *amxArgs, chunk *amxChunk, panels span) {
+	strip := args.chunkStrip(len(chunk.runs[0]), len(chunk.runs) > 1 || p.epilogue != nil)
+	defer strip.drop()
+	args.a, args.taps = unsafe.Pointer(&p.a[0]), unsafe.SliceData(p.plan.taps)
+	args.aRow, args.cRow = 2*chunk.aRow, 2*chunk.cRow
+	for j := panels.from; j < panels.to; j++ {
+		col := j * amxPanel
+		cols := min(amxPanel, p.width-col)
+		args.shape(chunk.rows, cols, p.plan.step)
+		args.b, args.c = unsafe.Pointer(&p.packed[j*p.panelLen]), unsafe.Pointer(&p.c[col])
+		for r, list := range chunk.runs {
+			args.steps, args.load = p.plan.steps[r], index(r > 0)
+			args.run(amxEndOf(r == len(chunk.runs)-1 && p.epilogue == nil, p.end), list)
+		}
+		if p.epilogue != nil {
+			p.epilogue.chunk(p.c, strip.data, chunk, col, cols)
+		}
+	}
 }
 
 // amxEndOf is end where a sum is complete.

@@ -3,7 +3,7 @@ package kernels
 import "unsafe"
 
 // GemmBF16 is Gemm for matrices A and B of bfloat16, the upper halves of float32; C
-// is float32. Every element is the sum of sums over 4,096 terms, each added up in
+// is float32. Every element is the sum of sums over 2,048 terms, each added up in
 // float32. At the AMX level denormal numbers count as zero; elsewhere this is Gemm on
 // the same numbers.
 func GemmBF16(transA, transB bool, m, n, k int, a []uint16, lda int, b []uint16, ldb int, accumulate bool, c []float32, ldc int) {
@@ -47,8 +47,9 @@ func widenMatrix(a []uint16, lda, rows int, k span, kOuter bool) (*scratch[float
 }
 
 // amxTerms is how many terms of float32 results tiles add up before they are added
-// to C.
-const amxTerms = 4096
+// to C: so much of amxGemmRows rows, 1 MB, stays in the second-level cache while panels
+// of B pass by.
+const amxTerms = 2048
 
 // amxMatrices is a product with its operands as tiles read them.
 type amxMatrices struct {
@@ -142,14 +143,14 @@ func (g *amxMatrices) block(rows, panels span) {
 	defer strip.drop()
 	args.aRow, args.cRow, args.taps = 2*g.lda, 4*g.ldc, &oneTap[0]
 	whole, rest := rowTiles(nil, rows.len(), args.aRow, args.cRow, 1)
-	for p := panels.from; p < panels.to; p++ {
-		col := p * amxPanel
-		for from := 0; from < g.steps; from += amxTerms / amxMaxStep {
-			sum := span{from, min(from+amxTerms/amxMaxStep, g.steps)}
-			end := amxEndStore
-			if from > 0 || g.accumulate {
-				end = amxEndAdd
-			}
+	for from := 0; from < g.steps; from += amxTerms / amxMaxStep {
+		sum := span{from, min(from+amxTerms/amxMaxStep, g.steps)}
+		end := amxEndStore
+		if from > 0 || g.accumulate {
+			end = amxEndAdd
+		}
+		for p := panels.from; p < panels.to; p++ {
+			col := p * amxPanel
 			for r, run := range sum.cut(amxRun / g.step) {
 				k := run.from * g.step
 				args.steps, args.load = run.len(), index(r > 0)

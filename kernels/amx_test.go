@@ -510,7 +510,7 @@ var spin int
 func TestGemmBF16(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(65, 66))
-		for _, size := range [][3]int{{1, 1, 1}, {5, 3, 7}, {33, 35, 64}, {40, 10, 84}, {1, 50, 40}, {50, 1, 34}, {17, 66, 129}, {3, 5, 700}, {0, 3, 4}, {3, 4, 0}, {2, 2, 4400}, {300, 3, 32}} {
+		for _, size := range [][3]int{{1, 1, 1}, {5, 3, 7}, {33, 35, 64}, {40, 10, 84}, {1, 50, 40}, {50, 1, 34}, {17, 66, 129}, {3, 5, 700}, {0, 3, 4}, {3, 4, 0}, {2, 2, 4400}, {35, 70, 2112}, {300, 3, 32}} {
 			for variant := range 8 {
 				checkGemmBF16(t, r, GemmBF16, size[0], size[1], size[2], variant&1 != 0, variant&2 != 0, variant&4 != 0)
 			}
@@ -525,7 +525,7 @@ func TestGemmBF16(t *testing.T) {
 					amxGemm(transA, transB, m, n, k, a, lda, b, ldb, accumulate, c, ldc)
 				}
 			}
-			for _, size := range [][3]int{{33, 35, 64}, {17, 66, 129}, {3, 5, 700}, {2, 2, 4400}, {300, 3, 32}} {
+			for _, size := range [][3]int{{33, 35, 64}, {17, 66, 129}, {3, 5, 700}, {2, 2, 4400}, {35, 70, 2112}, {300, 3, 32}} {
 				checkGemmBF16(t, r, gemm, size[0], size[1], size[2], variant&1 != 0, variant&2 != 0, variant&4 != 0)
 			}
 		}

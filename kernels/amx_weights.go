@@ -42,10 +42,14 @@ type amxWeights struct {
 // 1.3 MB for one group of channels both ways, which stays in the second-level cache.
 const amxBoxPixels, amxBoxSide = 64, 8
 
+// amxWeightsMinTasks is weightsMinTasks for tiles, which are so fast that the sums of
+// more slices would cost more than what they give to do.
+const amxWeightsMinTasks = 8
+
 func newAMXWeights(s Conv2dShape, x, dy []uint16) *amxWeights {
 	g := &amxWeights{s: s, x: x, dy: dy, ocPad: ceilTo(s.OC, amxHalf)}
 	g.rowGroups, g.colGroups = ceilDiv(s.C, weightsGroupChannels), ceilDiv(s.OC, weightsGroupChannels)
-	slices := min(ceilDiv(weightsMinTasks, g.rowGroups*g.colGroups), max(s.OutH()*s.OutW()*s.N/weightsSliceRows, 1))
+	slices := min(ceilDiv(amxWeightsMinTasks, g.rowGroups*g.colGroups), max(s.OutH()*s.OutW()*s.N/weightsSliceRows, 1))
 	g.imageSlices = min(slices, ceilDiv(s.N, amxMaxStep))
 	g.lineSlices = min(ceilDiv(slices, g.imageSlices), s.OutH())
 	pixels := max(amxBoxPixels/s.Stride, 1)
@@ -77,13 +81,18 @@ func (g *amxWeights) task(t int) {
 	defer memory.drop()
 	w.packedX, w.packedDy = memory.data[:pixels*w.xPixel], memory.data[pixels*w.xPixel:]
 	w.whole, w.rest = rowTiles(nil, w.channels.len(), 2*w.xRow, 4*g.ocPad, 0)
-	w.clear()
+	w.begun = make([]bool, g.s.KH*g.s.KW)
 	lines := split(g.s.OutH(), g.lineSlices, slice%g.lineSlices)
 	for _, i := range split(g.s.N, g.imageSlices, slice/g.lineSlices).cut(g.images) {
 		for _, l := range lines.cut(g.lines) {
 			for _, c := range (span{0, g.s.OutW()}).cut(g.columns) {
 				w.box(outputBox{l, c, i})
 			}
+		}
+	}
+	for tap, begun := range w.begun {
+		if !begun {
+			w.clear(tap)
 		}
 	}
 }
@@ -93,6 +102,7 @@ type amxWeightsTask struct {
 	*amxWeights
 	axes             weightsTask // what it knows of positions along a side
 	sums             []float32   // [KH*KW][C][ocPad]
+	begun            []bool      // the kernel positions whose sums a box has set
 	channels, panels span
 
 	// Packed x is [pixel][channel][image], packed dy [panel][pixel][image/2][32][2].
@@ -104,14 +114,12 @@ type amxWeightsTask struct {
 	args        *amxArgs
 }
 
-// clear sets the sums of the task to zero.
-func (w *amxWeightsTask) clear() {
+// clear sets the sums of a kernel position that only meets padding to zero.
+func (w *amxWeightsTask) clear(tap int) {
 	from, to := w.panels.from*amxPanel, min(w.panels.to*amxPanel, w.ocPad)
-	for tap := range w.s.KH * w.s.KW {
-		for c := w.channels.from; c < w.channels.to; c++ {
-			row := (tap*w.s.C + c) * w.ocPad
-			clear(w.sums[row+from : row+to])
-		}
+	for c := w.channels.from; c < w.channels.to; c++ {
+		row := (tap*w.s.C + c) * w.ocPad
+		clear(w.sums[row+from : row+to])
 	}
 }
 
@@ -130,8 +138,12 @@ func (w *amxWeightsTask) box(box outputBox) {
 		if len(w.taps) == 0 {
 			continue
 		}
+		end := amxEndAdd
+		if !w.begun[tap] {
+			w.begun[tap], end = true, amxEndStore
+		}
 		for p := range w.panels.len() {
-			w.product(tap, p, step)
+			w.product(tap, p, step, end)
 		}
 	}
 }
@@ -183,8 +195,8 @@ func (w *amxWeightsTask) listTaps(box outputBox, inLines, inColumns span, tap in
 	}
 }
 
-// product adds a box to the sums of one kernel position and panel.
-func (w *amxWeightsTask) product(tap, panel, step int) {
+// product adds a box to the sums of one kernel position and panel, or begins them.
+func (w *amxWeightsTask) product(tap, panel, step int, end amxEnd) {
 	args, col := w.args, (w.panels.from+panel)*amxPanel
 	args.a, args.b = unsafe.Pointer(&w.packedX[0]), unsafe.Pointer(&w.packedDy[panel*w.dyPanel])
 	args.c = unsafe.Pointer(&w.sums[(tap*w.s.C+w.channels.from)*w.ocPad+col])
@@ -194,6 +206,6 @@ func (w *amxWeightsTask) product(tap, panel, step int) {
 			list[i].numTaps = len(w.taps)
 		}
 		args.shape(rows, min(amxPanel, w.ocPad-col), step)
-		args.run(amxEndAdd, list)
+		args.run(end, list)
 	})
 }
