@@ -12,24 +12,26 @@ import (
 
 const densityFile = "density.safetensors"
 
-// saveDensity writes what uncertainty.NewDensity takes.
-func saveDensity(f Folder, d *uncertainty.Density) error {
+// saveDensity writes what uncertainty.NewDensity takes, and what it was fitted to.
+func saveDensity(f Folder, d *uncertainty.Density, source string) error {
 	classes, dim := d.Classes(), d.Dim()
 	entries := []checkpoint.Entry{
 		checkpoint.NewFloat64("means", d.Means().Float64s(), classes, dim),
 		checkpoint.NewFloat64("log_priors", d.LogPriors(), classes),
 	}
 	for c, factor := range d.Factors() {
-		entries = append(entries, checkpoint.NewFloat64(fmt.Sprintf("factors.%d", c), factor.Float64s(), dim, dim))
+		entries = append(entries, checkpoint.SharedFloat64(fmt.Sprintf("factors.%d", c), factor.Float64s(), dim, dim))
 	}
-	return checkpoint.WriteSafetensors(f.path(densityFile), &checkpoint.File{Entries: entries})
+	return checkpoint.WriteSafetensors(f.path(densityFile), &checkpoint.File{Entries: entries, Metadata: map[string]string{sourceKey: source}})
 }
 
+const sourceKey = "source"
+
 // loadDensity reads what saveDensity wrote.
-func loadDensity(f Folder) (*uncertainty.Density, error) {
+func loadDensity(f Folder) (d *uncertainty.Density, source string, err error) {
 	file, err := checkpoint.ReadSafetensors(f.path(densityFile))
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	matrix := func(name string) (m uncertainty.Matrix, err error) {
 		e, ok := file.Entry(name)
@@ -41,20 +43,21 @@ func loadDensity(f Folder) (*uncertainty.Density, error) {
 	}
 	means, err := matrix("means")
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	priors, _ := file.Entry("log_priors")
 	logPriors, err := priors.Float64s()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	factors := make([]uncertainty.Matrix, len(logPriors))
 	for c := range factors {
 		if factors[c], err = matrix(fmt.Sprintf("factors.%d", c)); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 	}
-	return uncertainty.NewDensity(means, factors, logPriors)
+	d, err = uncertainty.NewDensity(means, factors, logPriors)
+	return d, file.Metadata[sourceKey], err
 }
 
 // remedies says what covariance = "auto" does about covariances that cannot be

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/deepuncertainty/ddu/experiments/config"
 	"github.com/deepuncertainty/ddu/nn"
@@ -45,6 +46,11 @@ func weightsOf(cfg *config.Config) ([][]string, error) {
 		}
 		return nil, fmt.Errorf("%s holds no folder Run1: want Run1/%s and so on", path, publishedFile(cfg.Model.RunName(), cfg.Seed, cfg.Train.Epochs))
 	}
+	if own {
+		if err := checkTrained(cfg); err != nil {
+			return nil, err
+		}
+	}
 	paths := make([][]string, cfg.Runs.Count)
 	for r := range paths {
 		paths[r] = make([]string, cfg.Runs.Ensemble)
@@ -64,6 +70,24 @@ func weightsOf(cfg *config.Config) ([][]string, error) {
 		}
 	}
 	return paths, nil
+}
+
+// checkTrained refuses to evaluate the networks of a run folder as what they are not:
+// another seed would fit the temperature to images they were trained on, another coeff
+// scale their weights.
+func checkTrained(cfg *config.Config) error {
+	run, err := LoadRun(Folder(cfg.Model.Checkpoint))
+	if err != nil {
+		return err
+	}
+	trained := *cfg
+	trained.Seed, trained.Model = run.Seed, run.Model
+	// Only training knows of these, or of any path.
+	trained.Model.Checkpoint, trained.Model.Dropout, trained.Model.PowerIterations = cfg.Model.Checkpoint, cfg.Model.Dropout, cfg.Model.PowerIterations
+	if changed := config.Changed(&trained, cfg); len(changed) > 0 {
+		return fmt.Errorf("the run in %s was trained with other settings (%s): evaluate it with its own", cfg.Model.Checkpoint, strings.Join(changed, "; "))
+	}
+	return nil
 }
 
 // publishedRun fills in the files of one run. Those of ensembles may be called

@@ -129,11 +129,11 @@ func TestEvalAugment(t *testing.T) {
 	if a, b := trained.Rows[0].Accuracy.Mean, augmented.Rows[0].Accuracy.Mean; a != b {
 		t.Errorf("accuracy is %v and %v", a, b)
 	}
-	a, err := loadDensity(first)
+	a, _, err := loadDensity(first)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := loadDensity(second)
+	b, _, err := loadDensity(second)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -366,3 +366,79 @@ func wantError(t *testing.T, err error, parts ...string) {
 		t.Errorf("error %q is longer than a line", err)
 	}
 }
+
+// phaseCounter counts what a run does.
+type phaseCounter struct {
+	silent
+	n int
+}
+
+func (c *phaseCounter) Phase(string) { c.n++ }
+
+// Scores are kept with what they are of: other weights, or other images under the
+// same name, are scored anew; the same are not.
+func TestResumeScoresWhatIsNew(t *testing.T) {
+	notShort(t)
+	root, weights := tinyRoot(t, 50), filepath.Join(t.TempDir(), "weights.safetensors")
+	use := func(seed string) {
+		f := Folder(t.TempDir())
+		mustRun(t, parse(t, tinyLeNet, root, "train.epochs=1", "eval.methods=[]", "seed="+seed), Options{Folder: f})
+		file, err := weightsFile(string(f))
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, data, weights)
+	}
+	f := Folder(t.TempDir())
+	phases := func(resume bool) int {
+		counter := &phaseCounter{}
+		cfg := parse(t, tinyLeNet, root, "eval.methods=softmax,ddu", "model.checkpoint="+weights)
+		mustRun(t, cfg, Options{Folder: f, Resume: resume, Observer: counter})
+		return counter.n
+	}
+	check := func(what string, got, want int) {
+		if got != want {
+			t.Errorf("%s: %d phases, want %d", what, got, want)
+		}
+	}
+	use("1")
+	all := phases(false)
+	check("a new run: the density and three sets", all, 4)
+	check("the same again", phases(true), 0)
+	use("2")
+	check("other weights", phases(true), all)
+	images := filepath.Join(root, "fashion-mnist", "t10k-images-idx3-ubyte")
+	data, err := os.ReadFile(images)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)-1] ^= 0xff
+	writeFile(t, data, images)
+	check("other images of one set, with the density that is there", phases(true), 1)
+	if err := os.Remove(f.path(densityFile)); err != nil {
+		t.Fatal(err)
+	}
+	check("a density that nothing needs", phases(true), 0)
+}
+
+// Networks of a run folder are not evaluated as what they are not.
+func TestEvaluateChecksTheRunFolder(t *testing.T) {
+	notShort(t)
+	root, f := tinyRoot(t, 50), Folder(t.TempDir())
+	mustRun(t, parse(t, tinyLeNet, root, "train.epochs=1", "eval.methods=[]", "seed=3"), Options{Folder: f})
+	for name, test := range map[string]struct{ override, want string }{
+		"the split of another seed": {"seed=4", "seed: 3 -> 4"},
+		"another activation":        {"model.act=elu", "model.act: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := parse(t, tinyLeNet, root, "seed=3", "model.checkpoint="+string(f), test.override)
+			_, err := Run(t.Context(), cfg, Options{Folder: Folder(t.TempDir())})
+			wantError(t, err, "model.checkpoint", string(f), test.want)
+		})
+	}
+	mustRun(t, parse(t, tinyLeNet, root, "seed=3", "model.checkpoint="+string(f), "eval.batch=7"), Options{Folder: Folder(t.TempDir())})
+}

@@ -143,14 +143,21 @@ func (s *Summary) addModels(cfg *config.Config) {
 	}
 }
 
-// checkNetwork builds the network and loads the weights that the first one is to
-// have, so that what cannot work is refused before the run folder is made.
+// checkNetwork builds the network and loads all weights that are to be evaluated, one
+// after the other, so that what cannot work is refused before the run folder is made.
 func checkNetwork(cfg *config.Config, train *dataset.Set, weights [][]string) error {
 	network, err := buildNetwork(cfg, train, cfg.Seed)
-	if err != nil || weights == nil {
+	if err != nil {
 		return err
 	}
-	return cfg.At("model.checkpoint", loadNetwork(network, weights[0][0]))
+	for _, run := range weights {
+		for _, path := range run {
+			if err := loadNetwork(network, path); err != nil {
+				return cfg.At("model.checkpoint", err)
+			}
+		}
+	}
+	return nil
 }
 
 // useEngine sets level and threads as the configuration says and returns it with

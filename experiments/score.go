@@ -18,6 +18,7 @@ type scorer struct {
 	network nn.Network
 	load    func() error // gives the network its weights; nil: it has them
 	train   part
+	fitted  string // fingerprint of weights and training images, once these are there
 
 	predictor *nn.Predictor        // nil until it is needed
 	density   *uncertainty.Density // nil until it is needed
@@ -44,15 +45,24 @@ func (s *scorer) score(ctx context.Context, validate part) (r report.Member, err
 
 func (m *member) scoresFolder() string { return m.folder.path("scores") }
 
-// prepare freezes the network and fits the density, once.
-func (s *scorer) prepare(ctx context.Context) (err error) {
-	if s.predictor != nil {
+// ready gives the network its weights, once.
+func (s *scorer) ready() error {
+	if s.fitted != "" {
 		return nil
 	}
 	if s.load != nil {
 		if err := s.load(); err != nil {
 			return err
 		}
+	}
+	s.fitted = weightsFingerprint(s.network) + " " + s.train.fingerprint()
+	return nil
+}
+
+// prepare freezes the network and fits the density, once.
+func (s *scorer) prepare(ctx context.Context) (err error) {
+	if s.predictor != nil {
+		return nil
 	}
 	if s.predictor, err = nn.FreezeAs(s.network, activations(s.cfg)); err != nil {
 		return err
@@ -61,7 +71,8 @@ func (s *scorer) prepare(ctx context.Context) (err error) {
 		return nil
 	}
 	if s.resume {
-		if s.density, err = loadDensity(s.folder); err == nil {
+		var source string
+		if s.density, source, err = loadDensity(s.folder); err == nil && source == s.fitted {
 			return nil
 		}
 	}
@@ -70,13 +81,13 @@ func (s *scorer) prepare(ctx context.Context) (err error) {
 }
 
 // kept returns the scores of a part as an earlier start of the run left them,
-// nil when they are not there or lack something.
-func (s *scorer) kept(p part, name scores.Part) *scores.Set {
+// nil when they are not there, lack something or are of other weights or images.
+func (s *scorer) kept(p part, name scores.Part, source string) *scores.Set {
 	if !s.resume {
 		return nil
 	}
 	set, err := scores.Load(s.scoresFolder(), p.set.Name, name)
-	if err != nil || set.Len() != p.len() || s.wantsDensity(name) && set.LogDensities == nil {
+	if err != nil || set.Source != source || set.Len() != p.len() || s.wantsDensity(name) && set.LogDensities == nil {
 		return nil
 	}
 	return set
@@ -113,19 +124,23 @@ func (s *scorer) fit(ctx context.Context) (*uncertainty.Density, error) {
 	for _, note := range densityNotes(density.Report(), s.cfg.Eval.Covariance) {
 		s.observer.Note(s.name + "feature density: " + note)
 	}
-	return density, saveDensity(s.folder, density)
+	return density, saveDensity(s.folder, density, s.fitted)
 }
 
 // part scores some images and keeps the result on disk.
 func (s *scorer) part(ctx context.Context, p part, name scores.Part) (*scores.Set, error) {
-	if set := s.kept(p, name); set != nil {
+	if err := s.ready(); err != nil {
+		return nil, err
+	}
+	source := s.fitted + " " + p.fingerprint()
+	if set := s.kept(p, name, source); set != nil {
 		return set, nil
 	}
 	if err := s.prepare(ctx); err != nil {
 		return nil, err
 	}
 	s.phase("score %d images of %s (%s)", p.len(), p.set.Name, name)
-	set := &scores.Set{Dataset: p.set.Name, Part: name, Classes: s.predictor.Classes(), Labels: p.labels()}
+	set := &scores.Set{Dataset: p.set.Name, Part: name, Source: source, Classes: s.predictor.Classes(), Labels: p.labels()}
 	options := dataset.LoaderOptions{Batch: s.cfg.Eval.Batch, Indices: p.indices, NormalizeAs: s.sets.train}
 	err := s.each(ctx, p.set, options, func(_ *dataset.Batch, logits, features []float32) error {
 		set.Logits = append(set.Logits, logits...)

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,6 +68,9 @@ func (r *Result) settings() map[string]string {
 	list := map[string]string{}
 	for key, value := range r.Info {
 		if !slices.Contains(sameRun, key) {
+			if path, ok := value.(string); ok && key == "model.checkpoint" {
+				value = withoutSeed(path, r.Info["seed"])
+			}
 			data, err := json.Marshal(value)
 			if err != nil {
 				data = fmt.Append(nil, value)
@@ -75,6 +79,16 @@ func (r *Result) settings() map[string]string {
 		}
 	}
 	return list
+}
+
+// withoutSeed takes the seed out of a path of weights, NAME_SEED_EPOCH.model or a run
+// folder NAME_SEED: of networks that differ in it alone only the paths differ.
+func withoutSeed(path string, seed any) string {
+	if n, ok := seed.(float64); ok {
+		seed = strconv.FormatFloat(n, 'f', -1, 64)
+	}
+	after := regexp.MustCompile(fmt.Sprintf(`_%v([_./\\]|$)`, seed))
+	return after.ReplaceAllString(path, "_SEED$1")
 }
 
 // ComparedRow is one line of a comparison: a method of all runs of one

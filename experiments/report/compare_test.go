@@ -106,3 +106,32 @@ func TestMaximumSoftmax(t *testing.T) {
 	}
 	near(t, "AUROC", r.Types[0].OOD[r.OOD[0]]["msp_auroc"], r.Scores[0].Metrics[0].AUROC)
 }
+
+// Networks that were evaluated one by one, from files with their seeds in the names,
+// are runs of one configuration; those of other epochs are not.
+func TestCompareTakesSeedsTogether(t *testing.T) {
+	var results []*Result
+	for _, run := range []struct {
+		seed int
+		file string
+	}{{3, "models/lenet_3_3.model"}, {4, "models/lenet_4_3.model"}, {3, "models/lenet_3_9.model"}} {
+		info := map[string]any{"seed": run.seed, "model.name": "lenet", "model.checkpoint": run.file}
+		path := writeResult(t, "res_lenet_1_ensemble_mnist.json", map[string][]float64{"accuracy": {0.5}, "ece": {0.25}}, info)
+		r, err := ReadResult(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		results = append(results, r)
+	}
+	rows, err := Compare(results)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs := map[int]int{}
+	for _, r := range rows {
+		runs[r.Runs]++
+	}
+	if runs[2] == 0 || runs[2] != runs[1] {
+		t.Errorf("rows of two runs and of one: %v, want as many", runs)
+	}
+}

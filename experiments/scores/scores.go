@@ -23,6 +23,7 @@ import (
 type Set struct {
 	Dataset string // "mnist-sample"
 	Part    Part
+	Source  string // fingerprint of the weights and images; "" is none
 
 	Classes  int       // K, of the network
 	Labels   []int     // [N]; of a set out of distribution in classes of its own
@@ -125,6 +126,7 @@ const (
 	format      = "ddu-scores-1"
 	datasetKey  = "dataset"
 	partKey     = "part"
+	sourceKey   = "source"
 	labelsName  = "labels"
 	logitsName  = "logits"
 	featureName = "features"
@@ -152,6 +154,9 @@ func Save(dir string, s *Set) error {
 			checkpoint.NewInt64(labelsName, labels, s.Len()),
 			checkpoint.NewFloat32(logitsName, s.Logits, s.Len(), s.Classes),
 		},
+	}
+	if s.Source != "" {
+		file.Metadata[sourceKey] = s.Source
 	}
 	if s.Features != nil {
 		file.Entries = append(file.Entries, checkpoint.NewFloat32(featureName, s.Features, s.Len(), s.Width))
@@ -186,7 +191,7 @@ func decode(file *checkpoint.File) (*Set, error) {
 	if got := file.Metadata[formatKey]; got != format {
 		return nil, fmt.Errorf("format is %q, want %q: not a score file of this program", got, format)
 	}
-	s := &Set{Dataset: file.Metadata[datasetKey], Part: Part(file.Metadata[partKey])}
+	s := &Set{Dataset: file.Metadata[datasetKey], Part: Part(file.Metadata[partKey]), Source: file.Metadata[sourceKey]}
 	for _, e := range file.Entries {
 		var err error
 		switch e.Name {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unsafe"
 
 	"github.com/deepuncertainty/ddu/tensor"
 )
@@ -51,6 +52,16 @@ func NewFloat64(name string, values []float64, shape ...int) Entry {
 	for _, v := range values {
 		data = binary.LittleEndian.AppendUint64(data, math.Float64bits(v))
 	}
+	return newEntry(name, F64, data, shape)
+}
+
+// SharedFloat64 is NewFloat64 without the copy, for values that do not change before
+// the entry is written.
+func SharedFloat64(name string, values []float64, shape ...int) Entry {
+	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
+		return NewFloat64(name, values, shape...)
+	}
+	data := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), 8*len(values))
 	return newEntry(name, F64, data, shape)
 }
 
