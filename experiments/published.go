@@ -39,17 +39,24 @@ func weightsOf(cfg *config.Config) ([][]string, error) {
 	}
 	own := isFile(filepath.Join(path, configFile))
 	published := !own && isFolder(filepath.Join(path, "Run1"))
-	networks := cfg.Runs.Count * cfg.Runs.Ensemble
-	if networks > 1 && !own && !published {
-		if !isFolder(path) {
-			return nil, fmt.Errorf("%s is not a folder, and runs.count and runs.ensemble ask for %d networks: want both to be 1, or the folder that Run1 is in", path, networks)
-		}
-		return nil, fmt.Errorf("%s holds no folder Run1: want Run1/%s and so on", path, publishedFile(cfg.Model.RunName(), cfg.Seed, cfg.Train.Epochs))
-	}
-	if own {
-		if err := checkTrained(cfg); err != nil {
+	if !own && !published {
+		if err := checkSingle(cfg); err != nil {
 			return nil, err
 		}
+	}
+	held := cfg.Runs
+	if own {
+		run, err := LoadRun(Folder(path))
+		if err != nil {
+			return nil, err
+		}
+		if err := checkTrained(cfg, run); err != nil {
+			return nil, err
+		}
+		if err := checkHeld(cfg, run.Runs); err != nil {
+			return nil, err
+		}
+		held = run.Runs
 	}
 	paths := make([][]string, cfg.Runs.Count)
 	for r := range paths {
@@ -57,7 +64,7 @@ func weightsOf(cfg *config.Config) ([][]string, error) {
 		for m := range paths[r] {
 			paths[r][m] = path
 			if own {
-				paths[r][m] = string(Folder(path).member(r, m, cfg.Runs.Count, cfg.Runs.Ensemble))
+				paths[r][m] = string(Folder(path).member(r, m, held.Count, held.Ensemble))
 				if _, err := weightsFile(paths[r][m]); err != nil {
 					return nil, err
 				}
@@ -75,17 +82,71 @@ func weightsOf(cfg *config.Config) ([][]string, error) {
 // checkTrained refuses to evaluate the networks of a run folder as what they are not:
 // another seed would fit the temperature to images they were trained on, another coeff
 // scale their weights.
-func checkTrained(cfg *config.Config) error {
-	run, err := LoadRun(Folder(cfg.Model.Checkpoint))
-	if err != nil {
-		return err
-	}
+func checkTrained(cfg, run *config.Config) error {
 	trained := *cfg
 	trained.Seed, trained.Model = run.Seed, run.Model
 	// Only training knows of these, or of any path.
 	trained.Model.Checkpoint, trained.Model.Dropout, trained.Model.PowerIterations = cfg.Model.Checkpoint, cfg.Model.Dropout, cfg.Model.PowerIterations
 	if changed := config.Changed(&trained, cfg); len(changed) > 0 {
 		return fmt.Errorf("the run in %s was trained with other settings (%s): evaluate it with its own", cfg.Model.Checkpoint, strings.Join(changed, "; "))
+	}
+	return nil
+}
+
+// checkSingle refuses a path of one network, or of nothing, where several are to be
+// evaluated, and a folder of the published layout that is one too deep.
+func checkSingle(cfg *config.Config) error {
+	path, runs := cfg.Model.Checkpoint, cfg.Runs
+	networks := runs.Count * runs.Ensemble
+	if !isFolder(path) {
+		if networks == 1 {
+			return nil // reading it will tell what is wrong
+		}
+		return fmt.Errorf("%s is not a folder, and runs.count (--runs) and runs.ensemble (--ensemble) ask for %d x %d networks: want the folder that Run1 is in, or both to be 1", path, runs.Count, runs.Ensemble)
+	}
+	_, err := weightsFile(path)
+	if networks == 1 && err == nil {
+		return nil
+	}
+	if name, ok := publishedFolder(path); ok && err != nil {
+		return fmt.Errorf("%s holds no folder Run1: want the folder that %s is in", path, name)
+	}
+	if networks == 1 {
+		return err
+	}
+	return fmt.Errorf("%s holds no folder Run1, and runs.count (--runs) and runs.ensemble (--ensemble) ask for %d x %d networks: want Run1/%s and so on", path, runs.Count, runs.Ensemble, publishedFile(cfg.Model.RunName(), cfg.Seed, cfg.Train.Epochs))
+}
+
+// publishedFolder returns the name of a folder that is called Run1, Run2, ...
+func publishedFolder(path string) (name string, ok bool) {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs // of "."
+	}
+	name = filepath.Base(path)
+	number, ok := strings.CutPrefix(name, "Run")
+	_, err := strconv.ParseUint(number, 10, 32)
+	return name, ok && err == nil
+}
+
+// checkHeld refuses to evaluate other networks than a run folder holds.
+func checkHeld(cfg *config.Config, held config.Runs) error {
+	what := "1 network"
+	switch {
+	case held.Count > 1 && held.Ensemble > 1:
+		what = fmt.Sprintf("%d ensembles of %d networks", held.Count, held.Ensemble)
+	case held.Ensemble > 1:
+		what = fmt.Sprintf("an ensemble of %d networks", held.Ensemble)
+	case held.Count > 1:
+		what = fmt.Sprintf("%d networks", held.Count)
+	}
+	path, runs := cfg.Model.Checkpoint, cfg.Runs
+	switch {
+	case runs.Count > held.Count:
+		return fmt.Errorf("%s holds %s, runs.count asks for %d (--runs)", path, what, runs.Count)
+	case runs.Ensemble > held.Ensemble:
+		return fmt.Errorf("%s holds %s, runs.ensemble asks for %d (--ensemble)", path, what, runs.Ensemble)
+	case runs.Ensemble < held.Ensemble && runs.Count > 1: // seeds count over whole ensembles
+		return fmt.Errorf("%s holds %s, runs.ensemble asks for %d (--ensemble): want %d, or runs.count = 1 (--runs)", path, what, runs.Ensemble, held.Ensemble)
 	}
 	return nil
 }

@@ -204,8 +204,13 @@ func TestEvaluateErrors(t *testing.T) {
 	}
 	for name, test := range map[string]struct{ args, want []string }{
 		"no seed":          {[]string{"evaluate", "--dataset", "mnist"}, []string{"--seed", "run"}},
-		"no folder":        {evaluateArgs(), []string{"--load-path: ", "Models/Normal", "not a folder"}},
-		"no runs":          {evaluateArgs("--load-path", "models/Run1"), []string{"--load-path: ", "models/Run1", "no folder Run1", "Run1/lenet_1_1.model"}},
+		"no folder":        {evaluateArgs(), []string{"--load-path: ", "Models/Normal", "not a folder", "(--runs)", "(--ensemble)"}},
+		"no runs":          {evaluateArgs("--load-path", "."), []string{"--load-path: ", "no folder Run1", "(--runs)", "want Run1/lenet_1_1.model"}},
+		"one too deep":     {evaluateArgs("--load-path", "models/Run1"), []string{"--load-path: ", "models/Run1", "want the folder that Run1 is in"}},
+		"one of one":       {evaluateArgs("--load-path", "models/Run2/", "--runs", "1"), []string{"--load-path: ", "models/Run2", "want the folder that Run2 is in"}},
+		"one network":      {evaluateArgs("--load-path", "run"), []string{"--load-path: run holds 1 network, runs.count asks for 2 (--runs)"}},
+		"one ensemble":     {evaluateArgs("--load-path", "trained/Run1", "--model-type", "ensemble"), []string{"trained/Run1 holds an ensemble of 2 networks, runs.count asks for 2 (--runs)"}},
+		"small ensemble":   {evaluateArgs("--load-path", "trained/Run1", "--runs", "1", "--model-type", "ensemble"), []string{"trained/Run1 holds an ensemble of 2 networks, runs.ensemble asks for 5 (--ensemble)"}},
 		"missing file":     {evaluateArgs("--load-path", "models"), []string{"--load-path: ", "no file", "models/Run2/lenet_2_1.model"}},
 		"missing member":   {evaluateArgs("--load-path", "models", "--model-type", "ensemble", "--ensemble", "3"), []string{"no file", "lenet_3_1.model"}},
 		"other epoch":      {evaluateArgs("--load-path", "models", "-e", "7"), []string{"lenet_1_7.model"}},

@@ -307,9 +307,12 @@ func TestRunsEnsemblesAndCheckpoints(t *testing.T) {
 	}
 	alone := []string{"run", "tiny.toml", "--set", "train.epochs=1", "--set", "eval.methods=softmax", "--json", "-q"}
 	trained, _ := p.must(t, append(alone, "--out", "one")...)
-	evaluated, _ := p.must(t, append(alone, "--out", "two", "--set", "model.checkpoint="+p.path("one"))...)
-	if got := strings.ReplaceAll(evaluated, p.path("two"), p.path("one")); got != trained {
-		t.Errorf("evaluation of the checkpoint gives\n%s\nwant\n%s", got, trained)
+	// Of several networks the first is taken.
+	for _, from := range []string{"one", "all"} {
+		evaluated, _ := p.must(t, append(alone, "--out", "of-"+from, "--set", "model.checkpoint="+p.path(from))...)
+		if got := strings.ReplaceAll(evaluated, p.path("of-"+from), p.path("one")); got != trained {
+			t.Errorf("evaluation of the checkpoint in %s gives\n%s\nwant\n%s", from, got, trained)
+		}
 	}
 }
 
