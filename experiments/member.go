@@ -24,6 +24,7 @@ type member struct {
 	folder   Folder
 	observer Observer
 	resume   bool
+	replace  bool
 	trace    func(*trace.Recorder) // nil: not this network
 	seed     uint64
 	weights  string // path of the trained network; "" when it is to be trained
@@ -32,7 +33,7 @@ type member struct {
 
 func newMember(cfg *config.Config, s *sets, o Options, run, number int) *member {
 	m := &member{
-		cfg: cfg, sets: s, observer: o.Observer, resume: o.Resume,
+		cfg: cfg, sets: s, observer: o.Observer, resume: o.Resume, replace: o.Replace,
 		folder: o.Folder.member(run, number, cfg.Runs.Count, cfg.Runs.Ensemble),
 		seed:   networkSeed(cfg, run, number),
 	}
@@ -87,6 +88,9 @@ func (m *member) train(ctx context.Context, network models.Network, train, valid
 	if m.resume {
 		if err := t.restore(); err != nil {
 			return fmt.Errorf("resume: %w", err)
+		}
+		if err := t.saveLate(m.replace); err != nil {
+			return err
 		}
 	}
 	if err := t.openEvents(); err != nil {

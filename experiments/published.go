@@ -1,12 +1,14 @@
 package experiments
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -203,42 +205,101 @@ func savedEpochs(c config.Train) []int {
 	return append(epochs, c.Epochs)
 }
 
-// savedFiles lists what a network leaves in train.save_path.
-func savedFiles(cfg *config.Config, seed uint64) []string {
-	var files []string
-	for _, epoch := range savedEpochs(cfg.Train) {
-		files = append(files, filepath.Join(cfg.Train.SavePath, publishedFile(cfg.Model.RunName(), seed, epoch)))
-	}
-	return files
+// savedFile is the path of what a network leaves in train.save_path after an epoch.
+func savedFile(cfg *config.Config, seed uint64, epoch int) string {
+	return filepath.Join(cfg.Train.SavePath, publishedFile(cfg.Model.RunName(), seed, epoch))
 }
 
-// checkSavePath refuses to write over the weights of another training.
-func checkSavePath(cfg *config.Config) error {
-	for r := range cfg.Runs.Count {
-		for m := range cfg.Runs.Ensemble {
-			for _, file := range savedFiles(cfg, networkSeed(cfg, r, m)) {
-				if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
-					return cfg.At("train.save_path", fmt.Errorf("%s is there already: move it, or choose another folder", file))
-				}
-			}
+// checkSavePath refuses a folder that cannot be written, before hours of training, and
+// to write over the weights of another training. before is the run that is resumed, nil
+// for a new one.
+func checkSavePath(cfg, before *config.Config, o Options) error {
+	files, err := unsavedFiles(cfg, o)
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	if err := checkWritable(cfg.Train.SavePath); err != nil {
+		return cfg.At("train.save_path", err)
+	}
+	if o.Replace || before != nil && before.Train.SavePath != "" && filepath.Clean(before.Train.SavePath) == filepath.Clean(cfg.Train.SavePath) {
+		return nil
+	}
+	for _, file := range files {
+		_, err := os.Stat(file)
+		if err == nil {
+			err = fmt.Errorf("%s is there already: move it, or choose another folder", file)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return cfg.At("train.save_path", err)
 		}
 	}
 	return nil
 }
 
+// unsavedFiles lists what a run has still to write to train.save_path.
+func unsavedFiles(cfg *config.Config, o Options) ([]string, error) {
+	var files []string
+	for r := range cfg.Runs.Count {
+		for m := range cfg.Runs.Ensemble {
+			last := 0
+			if o.Resume {
+				done, err := checkpoints(o.Folder.member(r, m, cfg.Runs.Count, cfg.Runs.Ensemble))
+				if err != nil {
+					return nil, err
+				}
+				last = slices.Max(append(done, 0))
+			}
+			for _, epoch := range savedEpochs(cfg.Train) {
+				file := savedFile(cfg, networkSeed(cfg, r, m), epoch)
+				if epoch > last || epoch == last && (o.Replace || !isFile(file)) {
+					files = append(files, file)
+				}
+			}
+		}
+	}
+	return files, nil
+}
+
+// checkWritable makes a folder, if it is not there, and tries to write a file in it.
+func checkWritable(dir string) error {
+	err := os.MkdirAll(dir, 0o755)
+	if err == nil {
+		var file *os.File
+		if file, err = os.CreateTemp(dir, ".ddu.*.tmp"); err == nil {
+			err = cmp.Or(file.Close(), os.Remove(file.Name()))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%w: want a folder that can be written", err)
+	}
+	return nil
+}
+
+// saveLate writes the weights of a restored epoch, where they are due and an earlier
+// start of the run left none.
+func (t *trainer) saveLate(replace bool) error {
+	if !replace && isFile(savedFile(t.cfg, t.seed, len(t.history))) {
+		return nil
+	}
+	return t.savePublished()
+}
+
 // savePublished writes the weights of the epochs done so far, if they are due,
 // and the training losses beside them.
 func (t *trainer) savePublished() error {
-	c, epoch := t.cfg.Train, len(t.history)
-	if c.SavePath == "" || epoch%c.SaveInterval != 0 && epoch != c.Epochs {
+	epoch := len(t.history)
+	if !slices.Contains(savedEpochs(t.cfg.Train), epoch) {
 		return nil
 	}
-	if err := os.MkdirAll(c.SavePath, 0o755); err != nil {
-		return err
+	if err := t.writePublished(epoch); err != nil {
+		return t.cfg.At("train.save_path", fmt.Errorf("%w; the checkpoint of epoch %d is kept: resume the run when the folder can be written, or with another", err, epoch))
 	}
-	name := t.cfg.Model.RunName()
-	weights := (&checkpoint.File{Entries: nn.StateDict(t.network)}).WithPrefix(checkpoint.Parallel)
-	if err := checkpoint.Write(filepath.Join(c.SavePath, publishedFile(name, t.seed, epoch)), weights, checkpoint.Torch); err != nil {
+	return nil
+}
+
+func (t *trainer) writePublished(epoch int) error {
+	dir := t.cfg.Train.SavePath
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	losses := make(map[int]float64, epoch) // by epoch, counted from 0
@@ -249,5 +310,10 @@ func (t *trainer) savePublished() error {
 	if err != nil {
 		return err
 	}
-	return writeBytes(filepath.Join(c.SavePath, fmt.Sprintf("%s_%d_train_loss.json", name, t.seed)), append(data, '\n'))
+	// Before the weights: where these are, nothing is left to write.
+	if err := writeBytes(filepath.Join(dir, fmt.Sprintf("%s_%d_train_loss.json", t.cfg.Model.RunName(), t.seed)), append(data, '\n')); err != nil {
+		return err
+	}
+	weights := (&checkpoint.File{Entries: nn.StateDict(t.network)}).WithPrefix(checkpoint.Parallel)
+	return checkpoint.Write(savedFile(t.cfg, t.seed, epoch), weights, checkpoint.Torch)
 }

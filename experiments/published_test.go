@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/deepuncertainty/ddu/experiments/config"
 	"github.com/deepuncertainty/ddu/nn/checkpoint"
 )
 
@@ -59,6 +60,104 @@ func TestPublishedFilesAfterAStop(t *testing.T) {
 	wantError(t, err, "train.save_path", "lenet_1_2.model is there already")
 	mustRun(t, cfg, Options{Folder: Folder(t.TempDir()), Replace: true})
 }
+
+// A folder that cannot be written is refused before anything is trained.
+func TestSavePathThatCannotBeWritten(t *testing.T) {
+	root, dir := tinyRoot(t, 50), t.TempDir()
+	writeFile(t, nil, dir, "file")
+	closed := filepath.Join(dir, "closed")
+	if err := os.Mkdir(closed, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	for name, path := range map[string]string{"a file": filepath.Join(dir, "file"), "below a file": filepath.Join(dir, "file", "models"), "no permission": closed} {
+		t.Run(name, func(t *testing.T) {
+			if name == "no permission" && os.Geteuid() <= 0 {
+				t.Skip("this user may write everywhere, or there are no permissions")
+			}
+			f := Folder(filepath.Join(t.TempDir(), "run"))
+			_, err := Run(t.Context(), parse(t, tinyLeNet, root, "train.save_path="+path), Options{Folder: f})
+			wantError(t, err, "train.save_path: ", dir, "want a folder that can be written")
+			if isFolder(string(f)) {
+				t.Error("the run folder was made")
+			}
+		})
+	}
+}
+
+// blockAt puts a file where train.save_path was, once an epoch is on disk.
+type blockAt struct {
+	silent
+	t     *testing.T
+	epoch int
+	path  string
+}
+
+func (b blockAt) Epoch(m EpochMetrics) {
+	if m.Epoch != b.epoch {
+		return
+	}
+	if err := os.RemoveAll(b.path); err != nil {
+		b.t.Fatal(err)
+	}
+	writeFile(b.t, nil, b.path)
+}
+
+// No epoch is lost when its weights cannot be written; the training goes on into
+// another folder, and those that were due are there.
+func TestResumeIntoAnotherSavePath(t *testing.T) {
+	root, dir := tinyRoot(t, 100), t.TempDir()
+	settings := func(name string, more ...string) *config.Config {
+		return parse(t, tinyLeNet, root, append(more, "eval.methods=[]", "train.save_interval=2", "train.save_path="+filepath.Join(dir, name))...)
+	}
+	mustRun(t, settings("whole"), Options{Folder: Folder(t.TempDir())})
+	f := Folder(t.TempDir())
+	_, err := Run(t.Context(), settings("full"), Options{Folder: f, Observer: blockAt{t: t, epoch: 2, path: filepath.Join(dir, "full")}})
+	wantError(t, err, "train.save_path: ", "full", "checkpoint of epoch 2 is kept")
+	writeFile(t, []byte("mine"), dir, "taken", "lenet_1_3.model")
+	_, err = Run(t.Context(), settings("taken"), Options{Folder: f, Resume: true})
+	wantError(t, err, "train.save_path: ", "lenet_1_3.model is there already")
+
+	counter := &epochCounter{}
+	s := mustRun(t, settings("other"), Options{Folder: f, Resume: true, Observer: counter})
+	if counter.n != 1 || len(s.Models) != 2 {
+		t.Errorf("%d epochs were trained, files are %q", counter.n, s.Models)
+	}
+	same := func(name string, files ...string) {
+		t.Helper()
+		for _, file := range files {
+			want, err := os.ReadFile(filepath.Join(dir, "whole", file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := os.ReadFile(filepath.Join(dir, name, file)); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s in %s differs (%v)", file, name, err)
+			}
+		}
+	}
+	same("other", "lenet_1_2.model", "lenet_1_3.model", "lenet_1_train_loss.json")
+
+	// When all is trained, the last file can be had again; of others only those that
+	// are there are listed.
+	if err := os.RemoveAll(filepath.Join(dir, "other")); err != nil {
+		t.Fatal(err)
+	}
+	last := filepath.Join(dir, "other", "lenet_1_3.model")
+	for range 2 {
+		if s := mustRun(t, settings("other"), Options{Folder: f, Resume: true}); len(s.Models) != 1 || s.Models[0] != last {
+			t.Errorf("files are %q, want %s", s.Models, last)
+		}
+	}
+	same("other", "lenet_1_3.model", "lenet_1_train_loss.json")
+	mustRun(t, settings("each", "train.save_interval=1"), Options{Folder: f, Resume: true})
+	same("each", "lenet_1_3.model")
+}
+
+type epochCounter struct {
+	silent
+	n int
+}
+
+func (c *epochCounter) Epoch(EpochMetrics) { c.n++ }
 
 // Dividing the loss once more by the batch size is a smaller learning rate.
 func TestLossMean(t *testing.T) {

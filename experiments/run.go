@@ -88,8 +88,14 @@ func Run(ctx context.Context, cfg *config.Config, o Options) (*Summary, error) {
 	if err := checkNetwork(cfg, sets.train, weights); err != nil {
 		return nil, err
 	}
-	if weights == nil && !o.Resume && !o.Replace {
-		if err := checkSavePath(cfg); err != nil {
+	var before *config.Config
+	if o.Resume {
+		if before, err = checkResume(cfg, o.Folder); err != nil {
+			return nil, err
+		}
+	}
+	if weights == nil {
+		if err := checkSavePath(cfg, before, o); err != nil {
 			return nil, err
 		}
 	}
@@ -131,14 +137,18 @@ func trained(cfg *config.Config, f Folder, name string) *Summary {
 	return s
 }
 
-// addModels lists the files that the networks left in train.save_path.
+// addModels lists the files of the networks that are in train.save_path.
 func (s *Summary) addModels(cfg *config.Config) {
 	if cfg.Model.Checkpoint != "" {
 		return
 	}
 	for r := range cfg.Runs.Count {
 		for m := range cfg.Runs.Ensemble {
-			s.Models = append(s.Models, savedFiles(cfg, networkSeed(cfg, r, m))...)
+			for _, epoch := range savedEpochs(cfg.Train) {
+				if file := savedFile(cfg, networkSeed(cfg, r, m), epoch); isFile(file) {
+					s.Models = append(s.Models, file)
+				}
+			}
 		}
 	}
 }
@@ -199,14 +209,13 @@ func useEngine(cfg *config.Config) (*config.Config, error) {
 
 const configFile = "config.toml"
 
-// prepareFolder starts the run folder, or checks that the run in it is this one.
+// prepareFolder starts the run folder, or records the settings with which the run in
+// it goes on.
 func prepareFolder(cfg *config.Config, o Options) error {
-	if o.Resume {
-		if err := checkResume(cfg, o.Folder); err != nil {
+	if !o.Resume {
+		if err := o.Folder.create(); err != nil {
 			return err
 		}
-	} else if err := o.Folder.create(); err != nil {
-		return err
 	}
 	resolved, err := cfg.Resolved()
 	if err != nil {
@@ -219,20 +228,22 @@ func prepareFolder(cfg *config.Config, o Options) error {
 }
 
 // checkResume refuses to go on with other settings than the run began with,
-// other than those that do not affect its results.
-func checkResume(cfg *config.Config, f Folder) error {
+// other than those that do not affect its results. It returns those that it had.
+func checkResume(cfg *config.Config, f Folder) (*config.Config, error) {
 	before, err := LoadRun(f)
 	if err != nil {
-		return fmt.Errorf("resume: %w", err)
+		return nil, fmt.Errorf("resume: %w", err)
 	}
-	// Neither changes a bit of the results.
-	before.Threads, before.Data.Root = cfg.Threads, cfg.Data.Root
+	same := *before
+	// None of these changes a bit of the results.
+	same.Threads, same.Data.Root = cfg.Threads, cfg.Data.Root
+	same.Train.SavePath, same.Train.SaveInterval = cfg.Train.SavePath, cfg.Train.SaveInterval
 	// What is measured may change: networks and scores stay as they are.
-	before.Data.OOD, before.Eval.Methods, before.Eval.Temperature = cfg.Data.OOD, cfg.Eval.Methods, cfg.Eval.Temperature
-	if changed := config.Changed(before, cfg); len(changed) > 0 {
-		return fmt.Errorf("resume: the run in %s began with other settings (%s): resume it with its own, or start a run in another folder", f, strings.Join(changed, "; "))
+	same.Data.OOD, same.Eval.Methods, same.Eval.Temperature = cfg.Data.OOD, cfg.Eval.Methods, cfg.Eval.Temperature
+	if changed := config.Changed(&same, cfg); len(changed) > 0 {
+		return nil, fmt.Errorf("resume: the run in %s began with other settings (%s): resume it with its own, or start a run in another folder", f, strings.Join(changed, "; "))
 	}
-	return nil
+	return before, nil
 }
 
 // LoadRun reads the configuration of the run in a folder, with overrides as

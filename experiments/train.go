@@ -46,15 +46,15 @@ func (t *trainer) run(ctx context.Context) error {
 			return err
 		}
 		t.history = append(t.history, metrics)
-		// Before the checkpoint: after a stop in between, the epoch is trained
-		// again to the same bits.
-		if err := t.savePublished(); err != nil {
-			return t.cfg.At("train.save_path", err)
-		}
 		if err := t.save(); err != nil {
 			return fmt.Errorf("checkpoint of epoch %d: %w", epoch, err)
 		}
 		t.observer.Epoch(metrics)
+		// After the checkpoint: no trained epoch is lost to a folder that cannot be
+		// written, and what a stop in between leaves out is made up by saveLate.
+		if err := t.savePublished(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

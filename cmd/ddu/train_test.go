@@ -169,6 +169,7 @@ func TestTrainErrors(t *testing.T) {
 		"log interval":       {trainArgs("--log-interval", "0"), []string{"--log-interval: found 0", "at least 1"}},
 		"save interval":      {trainArgs("--save-interval", "0"), []string{"--save-interval: found 0", "at least 1"}},
 		"weights are there":  {trainArgs("-e", "1"), []string{"--save-path: ", "lenet_5_1.model is there already"}},
+		"no folder":          {trainArgs("-e", "1", "--save-path", "lenet_5_1.model"), []string{"--save-path: ", "lenet_5_1.model", "want a folder that can be written"}},
 		"resume of nothing":  {trainArgs("--resume"), []string{"--resume", "--out"}},
 		"unknown flag":       {trainArgs("-xn"), []string{"-x"}},
 		"flag of evaluation": {trainArgs("--ood_dataset", "svhn"), []string{"unknown flag --ood-dataset"}},
