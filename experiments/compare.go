@@ -2,8 +2,10 @@ package experiments
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/deepuncertainty/ddu/experiments/figures"
 	"github.com/deepuncertainty/ddu/experiments/report"
@@ -19,14 +21,9 @@ func Compare(paths []string) (Comparison, error) {
 		files := []string{path}
 		if isFolder(path) {
 			var err error
-			if files, err = filepath.Glob(filepath.Join(escapeGlob(path), "res_*.json")); err != nil {
+			if files, err = resultsIn(path); err != nil {
 				return nil, err
 			}
-			if len(files) == 0 {
-				return nil, fmt.Errorf("%s holds no results: there is no res_*.json in it", path)
-			}
-			// softmax, gmm, ensemble is the order of a run's table.
-			slices.Reverse(files)
 		}
 		for _, file := range files {
 			r, err := report.ReadResult(file)
@@ -39,16 +36,24 @@ func Compare(paths []string) (Comparison, error) {
 	return report.Compare(results)
 }
 
-// escapeGlob makes a path stand for itself in a pattern.
-func escapeGlob(path string) string {
-	escaped := ""
-	for _, r := range path {
-		if slices.Contains([]rune{'*', '?', '[', '\\'}, r) && filepath.Separator == '/' {
-			escaped += `\`
-		}
-		escaped += string(r)
+// resultsIn lists the result files in a run folder.
+func resultsIn(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
 	}
-	return escaped
+	var files []string
+	for _, e := range entries {
+		if name := e.Name(); strings.HasPrefix(name, "res_") && strings.HasSuffix(name, ".json") {
+			files = append(files, filepath.Join(dir, name))
+		}
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("%s holds no results: there is no res_*.json in it", dir)
+	}
+	// softmax, gmm, ensemble is the order of a run's table.
+	slices.Reverse(files)
+	return files, nil
 }
 
 // Format writes the comparison as "text", "markdown" or "csv".

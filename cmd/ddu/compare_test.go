@@ -17,10 +17,10 @@ import (
 func TestCompare(t *testing.T) {
 	p := newPlace(t, 100)
 	p.write(t, "tiny.toml", tiny)
-	for folder, settings := range map[string]string{"a": "seed=1", "b": "seed=2", "c": "train.lr=0.01"} {
+	for folder, settings := range map[string]string{"a": "seed=1", "b": "seed=2", "c [1]": "train.lr=0.01"} {
 		p.must(t, "run", "tiny.toml", "--out", folder, "--set", settings, "--set", "eval.methods=softmax,msp", "--set", "train.epochs=1", "-q")
 	}
-	out, _ := p.must(t, "compare", "a", "b", "c", "--figure", "all.png")
+	out, _ := p.must(t, "compare", "a", "b", "c [1]", "--figure", "all.png")
 	for _, row := range []string{
 		`lenet, train.lr = 0.02 +Softmax entropy +2( +\d+\.\d\d ± \d+\.\d\d){5}\n`,
 		`lenet, train.lr = 0.02 +Maximum softmax +2( +\d+\.\d\d ± \d+\.\d\d){5}\n`,
@@ -37,7 +37,7 @@ func TestCompare(t *testing.T) {
 	if _, err := png.Decode(bytes.NewReader(data)); err != nil {
 		t.Error(err)
 	}
-	out, _ = p.must(t, "compare", "a", "c", "--format", "markdown", "--figure", "all.svg")
+	out, _ = p.must(t, "compare", "a", "c [1]", "--format", "markdown", "--figure", "all.svg")
 	if !strings.Contains(out, "|---|---|---:|---:|") || strings.Count(out, "\n| lenet") != 4 {
 		t.Errorf("the table is\n%s", out)
 	}

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -24,12 +27,18 @@ type rootFlag struct {
 	Root string `name:"data-root" type:"path" placeholder:"DIR" help:"Folder of the data sets (default: $$DDU_DATA, else ddu/data in the user's cache folder)."`
 }
 
-// folder returns the root that is used.
-func (f rootFlag) folder() (string, error) {
-	if f.Root != "" {
-		return f.Root, nil
+// folder returns the root that is used. It need not be there yet.
+func (f rootFlag) folder() (root string, err error) {
+	if root = f.Root; root == "" {
+		if root, err = dataset.Root(); err != nil {
+			return "", err
+		}
 	}
-	return dataset.Root()
+	// The dot asks whether it is a folder that may be entered.
+	if _, err := os.Stat(root + string(filepath.Separator) + "."); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("folder of the data sets: %w", err)
+	}
+	return root, nil
 }
 
 type dataListCommand struct {
@@ -68,17 +77,22 @@ func countText(images int) string {
 	return fmt.Sprint(images)
 }
 
-// foundText says which parts are there and where.
+// foundText says which parts are there and where, and what is wrong with others.
 func foundText(l dataset.Listing) string {
+	var texts []string
 	switch {
 	case l.Train == "" && l.Test == "":
-		return "no (ddu data get " + l.Name + ")"
+		if len(l.Problems) == 0 {
+			return "no (ddu data get " + l.Name + ")"
+		}
 	case l.Train == "" && l.HasTrain:
-		return "test only: " + l.Test
+		texts = append(texts, "test only: "+l.Test)
 	case l.Test == "":
-		return "training only: " + l.Train
+		texts = append(texts, "training only: "+l.Train)
+	default:
+		texts = append(texts, l.Test)
 	}
-	return l.Test
+	return strings.Join(append(texts, l.Problems...), "; ")
 }
 
 type dataVerifyCommand struct {

@@ -22,6 +22,18 @@ func TestDataList(t *testing.T) {
 			t.Errorf("ddu data list lacks %q:\n%s", want, out)
 		}
 	}
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "svhn", "test_32x32.mat"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if out, _ := p.must(t, "data", "list", "--data-root", root); !strings.Contains(out, "test_32x32.mat is a folder, want a file\n") {
+		t.Errorf("ddu data list lacks what is wrong with svhn:\n%s", out)
+	}
+	file := filepath.Join(root, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantRefusal(t, p, []string{"data", "list", "--data-root", file}, []string{"folder of the data sets", file})
 	out, _ = p.must(t, "data", "list", "--json", "--data-root", t.TempDir())
 	var list []struct {
 		Name    string `json:"name"`

@@ -52,9 +52,9 @@ func Get(ctx context.Context, name string, o GetOptions) error {
 			return err
 		}
 	}
-	train, test := src.where(Options{Train: true, Root: o.Root}), src.where(Options{Root: o.Root})
-	if train != "" && test != "" {
-		o.Note(fmt.Sprintf("%s is there already: %s", src.name, train))
+	train, lacks := src.where(Options{Train: true, Root: o.Root})
+	if _, err := src.where(Options{Root: o.Root}); err == nil && lacks == nil {
+		o.Note(fmt.Sprintf("%s is there already: %s", src.name, train.folder.label))
 		return nil
 	}
 	for _, file := range src.get {

@@ -233,6 +233,9 @@ func TestListAndVerify(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(root, "tiny-imagenet-200", "train")); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.MkdirAll(filepath.Join(root, "svhn", "test_32x32.mat"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	list, err := List(root)
 	if err != nil || len(list) != len(Names()) {
 		t.Fatalf("%d sets, %v", len(list), err)
@@ -249,11 +252,17 @@ func TestListAndVerify(t *testing.T) {
 		if got := [2]string{l.Train, l.Test}; got != want {
 			t.Errorf("%s is found in %q, want %q", l.Name, got, want)
 		}
+		// Dirty-MNIST needs MNIST.
+		half := "no train-images-idx3-ubyte beside the other"
+		problem := map[string]string{"mnist": half, "dirty-mnist": half, "svhn": "test_32x32.mat is a folder, want a file"}[l.Name]
+		if got := strings.Join(l.Problems, "; "); !strings.Contains(got, problem) || (got == "") != (problem == "") || len(l.Problems) > 1 {
+			t.Errorf("problems of %s are %q, want %q", l.Name, l.Problems, problem)
+		}
 	}
 	for set, want := range map[string][2]string{
 		"cifar10":       {"cifar10 (training): 10 images, the published part has 50000; ", "cifar10 (test): 2 images, the published part has 10000; "},
 		"mnist":         {"no train-images-idx3-ubyte beside the other", "t10k-labels-idx1-ubyte.gz"},
-		"svhn":          {"svhn (training): not found", "svhn (test): not found"},
+		"svhn":          {"svhn (training): not found", "test_32x32.mat is a folder, want a file"},
 		"tiny-imagenet": {"tiny-imagenet (training): not found", "tiny-imagenet (test): 3 images, the published part has 10000"},
 		"mnist-sample":  {"mnist-sample (training): 10000 images, built in", "mnist-sample (test): 2000 images, built in"},
 	} {

@@ -20,6 +20,8 @@ type Listing struct {
 	TestImages  int    `json:"test_images"`
 	Train       string `json:"train,omitempty"` // folder in which the part was found, "" when it was not
 	Test        string `json:"test,omitempty"`
+	// Problems say why a part of which there is something cannot be used.
+	Problems []string `json:"problems,omitempty"`
 }
 
 // List describes all sets that Open knows by name and where their files are. It
@@ -34,32 +36,48 @@ func List(root string) ([]Listing, error) {
 		}
 		l := Listing{Info: info, Licence: src.licence, URL: src.formats[0].url, TrainImages: src.trainImages, TestImages: src.testImages}
 		if src.trainImages > 0 {
-			l.Train = src.where(Options{Train: true, Root: root})
+			l.Train = l.look(src, Options{Train: true, Root: root})
 		}
-		l.Test = src.where(Options{Root: root})
+		l.Test = l.look(src, Options{Root: root})
 		list = append(list, l)
 	}
 	return list, nil
 }
 
-// where returns the folder of a part that is there with all that it needs.
-func (src *source) where(o Options) string {
+// look returns the folder of a part, "" when it is not there or of no use.
+func (l *Listing) look(src *source, o Options) string {
+	found, err := src.where(o)
+	if err != nil && !errors.As(err, new(*MissingError)) && !slices.Contains(l.Problems, err.Error()) {
+		l.Problems = append(l.Problems, err.Error())
+	}
+	return found.folder.label
+}
+
+// where returns the place of a part that is there with all that it needs. When
+// something is not there the error is a *MissingError.
+func (src *source) where(o Options) (place, error) {
 	if src.needs != "" {
 		base, err := lookup(src.needs)
-		if err != nil || base.where(o) == "" {
-			return ""
+		if err == nil {
+			_, err = base.where(o)
+		}
+		if err != nil {
+			return place{}, err
 		}
 	}
 	found, err := src.locate(o)
 	if err != nil {
-		return ""
+		return place{}, err
 	}
 	if sub := found.format.subfolder(o.Train); sub != "" {
-		if _, err := fs.Stat(found.folder.fs, sub); err != nil {
-			return ""
+		switch _, err := fs.Stat(found.folder.fs, sub); {
+		case isAbsent(err):
+			return place{}, src.missing(o.Train)
+		case err != nil:
+			return place{}, fmt.Errorf("%s: %w", found.folder.label, err)
 		}
 	}
-	return found.folder.label
+	return found, nil
 }
 
 // Verification is what Verify found out about one part of a set.
@@ -95,8 +113,8 @@ func Verify(name, root string) ([]Verification, error) {
 
 func (src *source) verify(o Options) Verification {
 	v := Verification{Set: src.name, Train: o.Train, Want: src.images(o.Train)}
-	found, err := src.locate(o)
-	if errors.As(err, new(*MissingError)) || err == nil && src.where(o) == "" {
+	found, err := src.where(o)
+	if errors.As(err, new(*MissingError)) {
 		v.Missing = true
 		return v
 	}
