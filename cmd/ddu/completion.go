@@ -109,11 +109,11 @@ func complete(node *kong.Node, words []string) (list []candidate, files bool) {
 	at, waiting := follow(node, words[:len(words)-1])
 	switch {
 	case waiting != nil:
-		list, files = valuesOf(waiting)
+		list, files = valuesOf(waiting, last)
 	case strings.HasPrefix(last, "-"):
-		name, _, given := strings.Cut(last, "=")
+		name, value, given := strings.Cut(last, "=")
 		if flag := findFlag(at, name); given && flag != nil {
-			list, files = valuesOf(flag)
+			list, files = valuesOf(flag, value)
 			for i := range list {
 				list[i].word = name + "=" + list[i].word
 			}
@@ -202,8 +202,9 @@ func flagsOf(at *kong.Node) (list []candidate) {
 	return list
 }
 
-// valuesOf lists the values of a flag.
-func valuesOf(f *kong.Flag) (list []candidate, files bool) {
+// valuesOf lists the values of a flag. Where it takes a list, they come after the last
+// comma of what is typed, and those before it are not offered again.
+func valuesOf(f *kong.Flag, typed string) (list []candidate, files bool) {
 	words := strings.Split(f.Enum, ",")
 	if f.Enum == "" {
 		words = wordsOf[f.Name]
@@ -211,12 +212,21 @@ func valuesOf(f *kong.Flag) (list []candidate, files bool) {
 	if f.Name == "dataset" || f.Name == "ood-dataset" {
 		words = dataset.Names()
 	}
+	before := ""
+	if f.IsSlice() && f.Tag.Sep == ',' {
+		before = typed[:strings.LastIndex(typed, ",")+1]
+	}
+	taken := strings.Split(before, ",")
+	files = true
 	for _, w := range words {
-		if w != "" {
-			list = append(list, candidate{w, ""})
+		if w == "" {
+			continue
+		}
+		if files = false; !slices.Contains(taken, w) {
+			list = append(list, candidate{before + w, ""})
 		}
 	}
-	return list, len(list) == 0
+	return list, files
 }
 
 // wordsOf are the values of flags that the keys of experiment files check.
@@ -238,6 +248,11 @@ func valuesOfArgument(at *kong.Node) (list []candidate, files bool) {
 			if word != "" {
 				list = append(list, candidate{word, ""})
 			}
+		}
+	}
+	if commandName(at) == "data" {
+		for _, name := range dataset.Names() {
+			list = append(list, candidate{name, ""})
 		}
 	}
 	if at.Name == "run" {

@@ -13,22 +13,29 @@ func TestCompletion(t *testing.T) {
 		words []string
 		files bool
 	}{
-		"ev":                             {words: []string{"evaluate"}},
-		"run quick":                      {words: []string{"quickstart"}, files: true},
-		"train --model w":                {words: []string{"wide_resnet"}},
-		"train --model = w":              {words: []string{"wide_resnet"}}, // bash
-		"train --model=w":                {words: []string{"--model=wide_resnet"}},
-		"train -sn --mom 0.9 --mo":       {words: []string{"--mod", "--model", "--mom"}},
-		"train -s":                       {words: []string{"-sn"}},
-		"train -tb 7 --opt ":             {words: []string{"adam", "sgd"}},
-		"train --save-path ":             {files: true},
-		"train --no-d":                   {words: []string{"--no-data-aug"}},
-		"evaluate --ood_dataset fashion": {words: []string{"fashion-mnist", "fashion-mnist-sample"}},
-		"evaluate --model-type ":         {words: []string{"ensemble", "gmm", "softmax"}},
-		"evaluate runs/":                 {files: true},
-		"compare --format c":             {words: []string{"csv"}},
-		"completion ":                    {words: []string{"bash", "fish", "zsh"}},
-		"train --unheard-of":             {},
+		"ev":                              {words: []string{"evaluate"}},
+		"run quick":                       {words: []string{"quickstart"}, files: true},
+		"train --model w":                 {words: []string{"wide_resnet"}},
+		"train --model = w":               {words: []string{"wide_resnet"}}, // bash
+		"train --model=w":                 {words: []string{"--model=wide_resnet"}},
+		"train -sn --mom 0.9 --mo":        {words: []string{"--mod", "--model", "--mom"}},
+		"train -s":                        {words: []string{"-sn"}},
+		"train -tb 7 --opt ":              {words: []string{"adam", "sgd"}},
+		"train --save-path ":              {files: true},
+		"train --no-d":                    {words: []string{"--no-data-aug"}},
+		"evaluate --ood_dataset fashion":  {words: []string{"fashion-mnist", "fashion-mnist-sample"}},
+		"evaluate --model-type ":          {words: []string{"ensemble", "gmm", "softmax"}},
+		"evaluate --model-type softmax,":  {words: []string{"softmax,ensemble", "softmax,gmm"}},
+		"evaluate --model-type=softmax,g": {words: []string{"--model-type=softmax,gmm"}},
+		"evaluate --model-type = gmm,s":   {words: []string{"gmm,softmax"}}, // bash
+		"evaluate --ood-dataset svhn,ci":  {words: []string{"svhn,cifar10", "svhn,cifar100"}},
+		"train --model lenet,w":           {}, // no list
+		"data get c":                      {words: []string{"cifar10", "cifar100"}},
+		"data verify cifar10 s":           {words: []string{"svhn"}},
+		"evaluate runs/":                  {files: true},
+		"compare --format c":              {words: []string{"csv"}},
+		"completion ":                     {words: []string{"bash", "fish", "zsh"}},
+		"train --unheard-of":              {},
 	} {
 		out, _ := p.must(t, append([]string{"complete-words"}, strings.Split(line, " ")...)...)
 		var words []string
@@ -52,19 +59,21 @@ func TestCompletion(t *testing.T) {
 func TestCompletionScripts(t *testing.T) {
 	p := newPlace(t, 0)
 	for shell, script := range map[string]string{
-		"bash": `source <(ddu completion bash); COMP_WORDS=(ddu train --model wid); COMP_CWORD=3; _ddu; echo "${COMPREPLY[@]}"`,
+		"bash": `source <(ddu completion bash); COMP_WORDS=(ddu LINE); COMP_CWORD=3; _ddu; echo "${COMPREPLY[@]}"`,
 		"zsh": `compdef() { }; _describe() { print -l -- "${candidates[@]%:}" }; _files() { print files }
-source <(ddu completion zsh); words=(ddu train --model wid); CURRENT=4; _ddu`,
-		"fish": `ddu completion fish | source; complete -C "ddu train --model wid"`,
+source <(ddu completion zsh); words=(ddu LINE); CURRENT=4; _ddu`,
+		"fish": `ddu completion fish | source; complete -C "ddu LINE"`,
 	} {
 		t.Run(shell, func(t *testing.T) {
 			if _, err := exec.LookPath(shell); err != nil {
 				t.Skip(err)
 			}
-			c := exec.Command(shell, "-c", script)
-			c.Dir, c.Env = p.dir, append(p.env, "HOME="+p.dir)
-			if out, problems, code := output(t, c); code != 0 || strings.TrimSpace(out) != "wide_resnet" {
-				t.Errorf("%s completes to %q, exit code %d, %s", shell, out, code, problems)
+			for line, want := range map[string]string{"train --model wid": "wide_resnet", "evaluate --model-type softmax,g": "softmax,gmm"} {
+				c := exec.Command(shell, "-c", strings.ReplaceAll(script, "LINE", line))
+				c.Dir, c.Env = p.dir, append(p.env, "HOME="+p.dir)
+				if out, problems, code := output(t, c); code != 0 || strings.TrimSpace(out) != want {
+					t.Errorf("%s completes to %q, want %s; exit code %d, %s", shell, out, want, code, problems)
+				}
 			}
 		})
 	}
