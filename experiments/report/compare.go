@@ -45,7 +45,10 @@ func ReadResult(path string) (*Result, error) {
 		}
 	}
 	name := strings.TrimSuffix(filepath.Base(path), ".json")
-	parts := strings.Split(strings.NewReplacer("tiny_imagenet", "tiny-imagenet", "dirty_mnist", "dirty-mnist").Replace(name), "_")
+	for set, published := range publishedSets {
+		name = strings.ReplaceAll(name, published, set)
+	}
+	parts := strings.Split(name, "_")
 	for i := len(parts) - 2; i > 0 && i >= len(parts)-3; i-- {
 		if slices.ContainsFunc(modelTypes, func(t modelType) bool { return t.name == parts[i] }) {
 			r.Type, r.Dataset = parts[i], parts[i+1]

@@ -52,6 +52,23 @@ func TestCompareTakesPublishedResults(t *testing.T) {
 	}
 }
 
+// Sets that the published scripts spell otherwise are spelt so in names of files, and
+// read in either spelling.
+func TestPublishedSetNames(t *testing.T) {
+	m := byHand()
+	m.Validation.Dataset, m.Test.Dataset, m.OOD[0].Dataset = "dirty-mnist", "dirty-mnist", "tiny-imagenet"
+	files, err := Results("lenet_1", []*Run{mustEvaluate(t, Options{Methods: []string{"softmax"}}, m)}, nil)
+	if err != nil || len(files) != 1 || files[0].Name != "res_lenet_1_softmax_dirty_mnist_tiny_imagenet.json" {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, name := range []string{files[0].Name, "res_lenet_1_softmax_dirty-mnist_tiny-imagenet.json"} {
+		r, err := ReadResult(writeResult(t, name, map[string][]float64{"accuracy": {0.5}}, nil))
+		if err != nil || r.Dataset != "dirty-mnist" || r.OOD != "tiny-imagenet" {
+			t.Errorf("%s is read as %+v, %v", name, r, err)
+		}
+	}
+}
+
 // Every number of a comparison is written once in the CSV.
 func TestCompareCSV(t *testing.T) {
 	path := writeResult(t, "res_lenet_1_ensemble_mnist.json", map[string][]float64{"accuracy": {0.5}, "ece": {0.25}}, map[string]any{"seed": 1, "model.name": "lenet", "runs.ensemble": 5})

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -52,7 +53,7 @@ func Results(name string, runs []*Run, info map[string]any) ([]File, error) {
 	}
 	var files []File
 	for i, t := range runs[0].Types {
-		base := fmt.Sprintf("res_%s_%s_%s", name, t.Name, runs[0].Dataset)
+		base := fmt.Sprintf("res_%s_%s_%s", name, t.Name, publishedName(runs[0].Dataset))
 		write := func(file string, keys []string, ood string) error {
 			list := make([]Metrics, len(runs))
 			for k, r := range runs {
@@ -71,13 +72,20 @@ func Results(name string, runs []*Run, info map[string]any) ([]File, error) {
 			}
 		}
 		for _, ood := range runs[0].OOD {
-			if err := write(base+"_"+ood+".json", resultKeys(t.Name), ood); err != nil {
+			if err := write(base+"_"+publishedName(ood)+".json", resultKeys(t.Name), ood); err != nil {
 				return nil, err
 			}
 		}
 	}
 	return files, nil
 }
+
+// publishedSets are the data sets whose names the published scripts, and so the names of
+// result files, spell otherwise.
+var publishedSets = map[string]string{"tiny-imagenet": "tiny_imagenet", "dirty-mnist": "dirty_mnist"}
+
+// publishedName is how names of result files spell a data set.
+func publishedName(set string) string { return cmp.Or(publishedSets[set], set) }
 
 // find returns the results of one model type.
 func (r *Run) find(modelType string) Type {
