@@ -140,7 +140,7 @@ func (c *evaluateCommand) again(term terminal, given []string) error {
 	if err != nil {
 		return s.named(err)
 	}
-	return outcome{quiet: c.Quiet || c.Out == "", json: c.JSON}.print(term, summary)
+	return outcome{quiet: c.Quiet || c.Out == "", json: c.JSON, noScores: true}.print(term, summary)
 }
 
 // givenFlags lists the flags that are on the command line.

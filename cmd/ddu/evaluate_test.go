@@ -139,6 +139,9 @@ func TestEvaluateEnsembles(t *testing.T) {
 	if len(summary.Rows) != 1 || summary.Rows[0].Method != "ddu" || len(summary.Results) != 1 {
 		t.Errorf("evaluation of one method gives %s", text)
 	}
+	if text, _ := q.must(t, "evaluate", file, "--model-type", "gmm", "--out", "told"); !strings.HasSuffix(text, "\nResults and figures are in "+p.path("told")+"\n") {
+		t.Errorf("evaluation of scores into another folder prints\n%s", text)
+	}
 	name := "res_lenet_1_gmm_mnist_fashion-mnist.json"
 	if got, want := means(t, p.path("gmm", name)), means(t, p.path(name)); !maps.Equal(got, want) {
 		t.Errorf("%s: %v from scores, want %v", name, got, want)

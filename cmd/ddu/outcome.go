@@ -17,6 +17,7 @@ type outcome struct {
 	folder      string // run folder
 	resume      bool
 	replace     bool // write over files of weights
+	noScores    bool // the folder holds none: they are in that of another run
 	every       stepLines
 }
 
@@ -71,6 +72,8 @@ func (o outcome) print(term terminal, s *experiments.Summary) error {
 	text := s.Text()
 	switch {
 	case o.quiet:
+	case len(s.Rows) > 0 && o.noScores:
+		text += fmt.Sprintf("\nResults and figures are in %s\n", s.Folder)
 	case len(s.Rows) > 0:
 		text += fmt.Sprintf("\nResults, scores and figures are in %s\n", s.Folder)
 	default:
