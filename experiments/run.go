@@ -4,6 +4,7 @@
 package experiments
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -52,18 +53,27 @@ func (s *Summary) Text() string {
 	return text
 }
 
-// CopyResults writes the result files into the folder dir too.
-func (s *Summary) CopyResults(dir string) error {
+// CopyResults writes the result files into the folder dir too, but over no file with
+// other contents: it returns the names of those that it left alone.
+func (s *Summary) CopyResults(dir string) (left []string, err error) {
 	for _, name := range s.Results {
 		data, err := os.ReadFile(s.Folder.path(name))
 		if err != nil {
-			return err
+			return left, err
 		}
-		if err := writeBytes(filepath.Join(dir, name), data); err != nil {
-			return err
+		to := filepath.Join(dir, name)
+		switch there, err := os.ReadFile(to); {
+		case errors.Is(err, os.ErrNotExist):
+			if err := writeBytes(to, data); err != nil {
+				return left, err
+			}
+		case err != nil:
+			return left, err
+		case !bytes.Equal(there, data):
+			left = append(left, name)
 		}
 	}
-	return nil
+	return left, nil
 }
 
 // Run runs an experiment to its end. When ctx is done it stops after the batch

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -71,7 +72,11 @@ func (c *evaluateCommand) Run(ctx context.Context, term terminal, line *kong.Con
 	if err != nil || c.Out != "" {
 		return err
 	}
-	return summary.CopyResults(".")
+	left, err := summary.CopyResults(".")
+	for _, name := range left {
+		fmt.Fprintf(term.err, "note: %s is there with other contents and stays as it is: the new results are in %s\n", name, filepath.Join(o.folder, name))
+	}
+	return err
 }
 
 // settings gives every flag its key.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"math"
@@ -165,12 +166,21 @@ func TestEvaluatePublishedEnsembleNames(t *testing.T) {
 	args := []string{"evaluate", "--seed", "11", "--dataset", "mnist", "--ood-dataset", "fashion-mnist", "--model", "wide_resnet", "-sn", "--coeff", "3",
 		"--depth", "10", "--widen", "1", "-e", "1", "--runs", "2", "--ensemble", "2", "--model-type", "ensemble", "-q"}
 	own, _ := p.must(t, append(args, "--load-path", "own")...)
-	published, _ := p.must(t, append(args, "--load-path", "published")...)
+	published, stderr := p.must(t, append(args, "--load-path", "published")...)
 	if own != published || !strings.Contains(own, "Ensemble PE") {
 		t.Errorf("the files give\n%s\nunder the published names\n%s", own, published)
 	}
-	if _, err := os.Stat(p.path("res_wide_resnet_sn_3.0_11_ensemble_mnist_fashion-mnist.json")); err != nil {
-		t.Error(err)
+	// The results of the first stay where they are.
+	name, folder := "res_wide_resnet_sn_3.0_11_ensemble_mnist_fashion-mnist.json", "runs/evaluate_wide_resnet_sn_3.0_11"
+	if want := "note: " + name + " is there with other contents and stays as it is: the new results are in " + filepath.Join(folder+"-2", name) + "\n"; stderr != want {
+		t.Errorf("the second evaluation tells %q, want %q", stderr, want)
+	}
+	here, err := os.ReadFile(p.path(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first, err := os.ReadFile(p.path(folder, name)); err != nil || !bytes.Equal(here, first) {
+		t.Errorf("%s is another than that of the first evaluation (%v)", name, err)
 	}
 }
 
