@@ -105,6 +105,7 @@ func (b blockAt) Epoch(m EpochMetrics) {
 // No epoch is lost when its weights cannot be written; the training goes on into
 // another folder, and those that were due are there.
 func TestResumeIntoAnotherSavePath(t *testing.T) {
+	notShort(t)
 	root, dir := tinyRoot(t, 100), t.TempDir()
 	settings := func(name string, more ...string) *config.Config {
 		return parse(t, tinyLeNet, root, append(more, "eval.methods=[]", "train.save_interval=2", "train.save_path="+filepath.Join(dir, name))...)
