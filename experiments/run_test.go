@@ -99,7 +99,7 @@ func TestRefusedRunsLeaveNothing(t *testing.T) {
 		"weights that are not there":       {tinyLeNet, []string{"model.checkpoint=" + weights + "x"}, []string{"model.checkpoint", weights + "x"}},
 		"weights that are none":            {tinyLeNet, []string{"model.checkpoint=" + weights}, []string{"model.checkpoint", weights}},
 		"folder without weights":           {tinyLeNet, []string{"model.checkpoint=" + root}, []string{"model.checkpoint", root, "without a checkpoint"}},
-		"one network as an ensemble":       {tinyLeNet, []string{"model.checkpoint=" + weights, "runs.ensemble=2"}, []string{"model.checkpoint", "runs.ensemble", "want both to be 1"}},
+		"one network as an ensemble":       {tinyLeNet, []string{"model.checkpoint=" + weights, "runs.ensemble=2"}, []string{"model.checkpoint", "runs.ensemble", "or both to be 1"}},
 		"threads":                          {tinyLeNet, []string{"threads=5000"}, []string{"threads", "5000", "1024"}},
 	}
 	for name, test := range tests {
