@@ -36,46 +36,48 @@ func networkSeed(cfg *config.Config, run, member int) uint64 {
 // evaluated, by run and member; nil when they are to be trained.
 func weightsOf(cfg *config.Config) ([][]string, error) {
 	path := cfg.Model.Checkpoint
-	if path == "" {
+	switch {
+	case path == "":
 		return nil, nil
+	case isFile(filepath.Join(path, configFile)):
+		return runFolderWeights(cfg)
+	case isFolder(filepath.Join(path, "Run1")):
+		return eachRun(cfg, func(run int, paths []string) error { return publishedRun(cfg, run, paths) })
 	}
-	own := isFile(filepath.Join(path, configFile))
-	published := !own && isFolder(filepath.Join(path, "Run1"))
-	if !own && !published {
-		if err := checkSingle(cfg); err != nil {
-			return nil, err
-		}
+	return [][]string{{path}}, checkSingle(cfg)
+}
+
+// runFolderWeights finds the networks of a run folder.
+func runFolderWeights(cfg *config.Config) ([][]string, error) {
+	folder := Folder(cfg.Model.Checkpoint)
+	held, err := LoadRun(folder)
+	if err != nil {
+		return nil, err
 	}
-	held := cfg.Runs
-	if own {
-		run, err := LoadRun(Folder(path))
-		if err != nil {
-			return nil, err
-		}
-		if err := checkTrained(cfg, run); err != nil {
-			return nil, err
-		}
-		if err := checkHeld(cfg, run.Runs); err != nil {
-			return nil, err
-		}
-		held = run.Runs
+	if err := checkTrained(cfg, held); err != nil {
+		return nil, err
 	}
+	if err := checkHeld(cfg, held.Runs); err != nil {
+		return nil, err
+	}
+	return eachRun(cfg, func(run int, paths []string) error {
+		for m := range paths {
+			paths[m] = string(folder.member(run, m, held.Runs.Count, held.Runs.Ensemble))
+			if _, err := weightsFile(paths[m]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// eachRun fills in the paths of the networks of every run.
+func eachRun(cfg *config.Config, fill func(run int, paths []string) error) ([][]string, error) {
 	paths := make([][]string, cfg.Runs.Count)
 	for r := range paths {
 		paths[r] = make([]string, cfg.Runs.Ensemble)
-		for m := range paths[r] {
-			paths[r][m] = path
-			if own {
-				paths[r][m] = string(Folder(path).member(r, m, held.Count, held.Ensemble))
-				if _, err := weightsFile(paths[r][m]); err != nil {
-					return nil, err
-				}
-			}
-		}
-		if published {
-			if err := publishedRun(cfg, r, paths[r]); err != nil {
-				return nil, err
-			}
+		if err := fill(r, paths[r]); err != nil {
+			return nil, err
 		}
 	}
 	return paths, nil
