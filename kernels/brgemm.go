@@ -25,6 +25,8 @@ type brgemmArgs struct {
 	aTile, cTile int // from one row tile to the next
 	mask         uintptr
 	accumulate   int
+	ahead        uintptr // memory to fetch ahead, any; 0: none (column form, x86)
+	aheadStep    int     // by how many bytes it moves on for four k of a tile
 
 	_ [2]uintptr // of the assembly: the current tile of A and of C
 
@@ -41,6 +43,15 @@ func takeArgs() *brgemmArgs {
 func (args *brgemmArgs) drop() {
 	*args = brgemmArgs{}
 	brgemmArgsPool.Put(args)
+}
+
+// aheadUnit is for how many k micro-kernels fetch once ahead.
+const aheadUnit = 4
+
+// fetchAhead has the micro-kernels fetch a panel of B of as many k, which begins at b,
+// into the second-level cache, in equal parts during tiles of a product.
+func (args *brgemmArgs) fetchAhead(b unsafe.Pointer, tiles int) {
+	args.ahead, args.aheadStep = uintptr(b), ceilDiv(aheadUnit*args.bK, tiles)
 }
 
 // oneTap is for products that are no batch.
@@ -171,6 +182,7 @@ func (k *brgemmKernels) calls(kernel func(*brgemmArgs), m, tiles, aTile int, arg
 		now := min(tiles, most)
 		args.tiles = now
 		kernel(args)
+		args.ahead += uintptr(now * args.numTaps * (args.k / aheadUnit) * args.aheadStep)
 		tiles -= now
 		if tiles > 0 {
 			args.a, args.c = unsafe.Add(args.a, now*args.aTile), unsafe.Add(args.c, now*args.cTile)

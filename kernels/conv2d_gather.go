@@ -134,7 +134,13 @@ func (p *gatheredConv) panelGroup(group int) {
 			p.prepare(args, &whole, r, j)
 			args.aK, args.k = p.kern.tileRows()*4, run.len()
 			args.oneTap()
-			args.b = unsafe.Add(args.b, run.from*p.kern.nr*4)
+			args.b = p.panelOf(run, j)
+			args.ahead = 0
+			if next := j + 1; next < panels.to {
+				args.fetchAhead(p.panelOf(run, next), p.rows.tiles)
+			} else if r+1 < len(p.runs) {
+				args.fetchAhead(p.panelOf(p.runs[r+1], panels.from), p.rows.tiles)
+			}
 			c := args.c
 			p.rows.each(span{0, p.rows.tiles}, func(t, tiles, m int) {
 				args.a = unsafe.Pointer(&p.rowsOfA[t*p.tileLen(p.kern)+run.from*p.kern.tileRows()])
@@ -144,4 +150,9 @@ func (p *gatheredConv) panelGroup(group int) {
 		}
 	}
 	p.end.rows(p.c, 0, p.count, p.width, span{panels.from * p.kern.nr, min(panels.to*p.kern.nr, p.width)})
+}
+
+// panelOf is where a run of panel j of the weights begins.
+func (p *gatheredConv) panelOf(run span, j int) unsafe.Pointer {
+	return unsafe.Pointer(&p.packed[j*p.panelLen+run.from*p.kern.nr])
 }

@@ -38,6 +38,7 @@ func SetThreads(n int) error {
 type job struct {
 	next, done atomic.Int64
 	n          int64
+	seats      atomic.Int64 // how many more workers may help
 	fn         func(i int)
 	over       chan struct{} // receives once, from whoever does the last task
 	failure    atomic.Pointer[any]
@@ -47,11 +48,12 @@ type job struct {
 // freeJobs recycles jobs that nobody holds.
 var freeJobs = sync.Pool{New: func() any { return &job{over: make(chan struct{}, 1)} }}
 
-func newJob(n int, fn func(i int)) *job {
+func newJob(n, helpers int, fn func(i int)) *job {
 	j := freeJobs.Get().(*job)
 	j.next.Store(0)
 	j.done.Store(0)
 	j.n, j.fn = int64(n), fn
+	j.seats.Store(int64(helpers))
 	j.failure.Store(nil)
 	j.holders.Store(1)
 	return j
@@ -76,9 +78,9 @@ func Parallel(n int, fn func(i int)) {
 		}
 		return
 	}
-	startWorkers(helpers)
-	j := newJob(n, fn)
-	offer(j, helpers)
+	startWorkers(helpers + spare)
+	j := newJob(n, helpers, fn)
+	offer(j, helpers+spare)
 	j.run()
 	<-j.over
 	failure := j.failure.Load()
@@ -117,10 +119,16 @@ func (l *loop[T]) parallel(n int, arguments T) {
 	l.free.Put(c)
 }
 
-// offer hands j to workers without ever blocking: when the queue is full the
+// spare is how many workers are woken that find no seat. Go's scheduler keeps the
+// goroutine that was woken last for the thread that woke it: another may take it only
+// after a sleep, some 60 microseconds on Linux. The spare one is that goroutine, and the
+// others start at once.
+const spare = 1
+
+// offer hands copies of j to workers without ever blocking: when the queue is full the
 // caller does the work alone.
-func offer(j *job, helpers int) {
-	for range helpers {
+func offer(j *job, copies int) {
+	for range copies {
 		j.holders.Add(1)
 		select {
 		case jobs <- j:
@@ -163,7 +171,9 @@ func startWorkers(n int) {
 	for ; startedPool < n; startedPool++ {
 		go func() {
 			for j := range jobs {
-				j.run()
+				if j.seats.Add(-1) >= 0 {
+					j.run()
+				}
 				j.release()
 			}
 		}()

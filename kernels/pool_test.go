@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 func withThreads(t testing.TB, n int) {
@@ -28,6 +29,23 @@ func TestParallelRunsEachTaskOnce(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+func TestParallelUsesNoMoreThanThreads(t *testing.T) {
+	for _, threads := range []int{2, 3, 5} {
+		withThreads(t, threads)
+		var now, most atomic.Int32
+		Parallel(20*threads, func(int) {
+			n := now.Add(1)
+			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+			}
+			time.Sleep(time.Millisecond) // so that every worker woken finds work left
+			now.Add(-1)
+		})
+		if got := most.Load(); got != int32(threads) {
+			t.Errorf("%d tasks at once, want %d", got, threads)
 		}
 	}
 }
@@ -63,4 +81,26 @@ func TestParallelPassesPanicOn(t *testing.T) {
 		}
 	})
 	t.Fatal("Parallel returned after a panic")
+}
+
+// BenchmarkParallel splits work of some microseconds, of which half should remain, and
+// says how late the second thread begins.
+func BenchmarkParallel(b *testing.B) {
+	for _, work := range []time.Duration{20, 100, 500} {
+		b.Run(fmt.Sprintf("%dus", work), func(b *testing.B) {
+			withThreads(b, 2)
+			var late atomic.Int64
+			for range b.N {
+				start := time.Now()
+				Parallel(2, func(i int) {
+					if i == 1 {
+						late.Add(int64(time.Since(start)))
+					}
+					for begin := time.Now(); time.Since(begin) < work*time.Microsecond/2; {
+					}
+				})
+			}
+			b.ReportMetric(float64(late.Load())/float64(b.N), "ns-late")
+		})
+	}
 }

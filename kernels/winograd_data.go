@@ -47,7 +47,7 @@ func winogradProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirectio
 	w.tiles = min(max(most/w.images, 1), w.count())
 	if threads := Threads(); s.N < threads {
 		// Too few images to give each thread some: tiles are shared out.
-		w.tiles = min(w.tiles, max(ceilDiv(w.count(), threads), winogradRows/4))
+		w.tiles = min(w.tiles, max(ceilDiv(w.count(), threads), winogradRows/8))
 	}
 	chunks := ceilDiv(w.count(), w.tiles)
 	if threads := Threads(); s.N >= threads && parts*chunks < 4*threads && parts*chunks%threads != 0 {

@@ -27,8 +27,10 @@ const (
 	argCTile      = 96
 	argMask       = 104
 	argAccumulate = 112
-	argANow       = 120
-	argCNow       = 128
+	argAhead      = 120
+	argAheadStep  = 128
+	argANow       = 136
+	argCNow       = 144
 )
 
 // form tells which index of A is contiguous.

@@ -7,6 +7,7 @@ import "fmt"
 //	DI args  SI taps  CX taps left  DX k left  AX B stride or scratch
 //	R8 A  BX A + 9 rows  R9 B
 //	R10 to R13: 1, 3, 5, 7 times the row stride of A (row form); R10: k stride (column form)
+//	R11 what to fetch ahead, R12 its step (column form)
 
 // amd64Row addresses row i of A in row form.
 func amd64Row(i int) string {
@@ -109,6 +110,9 @@ func suffix(s isa) string {
 // emitAMD64 writes the loops over tiles, taps and k.
 func emitAMD64(a *assembly, s isa, f form, m, nv int, v amd64Vectors) {
 	start(a, "AX")
+	if f == colForm {
+		startAhead(a)
+	}
 	a.label("tile")
 	prefetchC(a, m, nv, v)
 	for i := range m * nv {
@@ -141,6 +145,12 @@ func emitAMD64(a *assembly, s isa, f form, m, nv int, v amd64Vectors) {
 	a.label("unrolled")
 	for u := range unroll {
 		rankOne(a, s, f, m, nv, u, v)
+		if f == colForm {
+			a.op("PREFETCHT1 %d(R11)", 64*u)
+		}
+	}
+	if f == colForm {
+		a.op("ADDQ R12, R11")
 	}
 	if f == rowForm {
 		a.op("ADDQ $%d, R8", unroll*s.elem())
@@ -185,6 +195,17 @@ func start(a *assembly, r string) {
 		a.op("MOVQ %d(DI), %s", pair[0], r)
 		a.op("MOVQ %s, %d(DI)", r, pair[1])
 	}
+}
+
+// startAhead begins what is fetched ahead, with B, which is in cache, where that is
+// nothing: a prefetch of no memory costs a walk through page tables.
+func startAhead(a *assembly) {
+	a.op("MOVQ %d(DI), R12", argAheadStep)
+	a.op("MOVQ %d(DI), R11", argAhead)
+	a.op("TESTQ R11, R11")
+	a.op("JNE ahead")
+	a.op("MOVQ %d(DI), R11", argB)
+	a.label("ahead")
 }
 
 // rankOne adds column k of A times row k of B; u is the step within the
