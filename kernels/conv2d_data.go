@@ -29,6 +29,8 @@ func convProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection, a
 	case len(c) == 0:
 	case s.Algorithm(d) == ConvWinograd:
 		winogradProduct(c, a, packed, bias, s, d, accumulate, e)
+	case s.turns(d, brgemmOf[float32]()):
+		directProduct(c, a, packed, bias, s, d, accumulate, e)
 	case d == ConvForward && s.planar():
 		p := newPlanes(s, a)
 		defer p.drop()
@@ -50,6 +52,12 @@ func directProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection,
 	product := directConv{
 		plan: plan, panels: panels, end: end,
 		kern: kern, c: c, a: a, packed: packed, bias: bias, width: width, panelLen: panelLen, accumulate: accumulate,
+	}
+	if plan.turned {
+		pixels := len(a) / (s.N * depth)
+		turned := turnToPlanes(a, pixels, s.N, depth)
+		defer turned.drop()
+		product.a = turned.x
 	}
 	if plan.gathered != nil {
 		product.gathered()
@@ -87,9 +95,12 @@ var directLoop = newLoop((*directConv).task)
 func (p *directConv) task(i int) {
 	chunk, group := p.plan.chunks[i/p.groups], split(p.panels, p.groups, i%p.groups)
 	blocks := p.plan.blocks[chunk.from:chunk.to]
-	if p.kern.packs(blocks[0].aRow*4, group.len()) {
+	switch {
+	case p.plan.turned:
+		p.turnedChunk(blocks)
+	case p.kern.packs(blocks[0].aRow*4, group.len()):
 		p.packedChunk(blocks, group)
-	} else {
+	default:
 		p.chunk(blocks, group)
 	}
 	for i := range blocks {

@@ -20,7 +20,7 @@ func checkConv2dForwardFused(t *testing.T) {
 	r := rand.New(rand.NewPCG(41, 42))
 	for _, s := range []Conv2dShape{
 		{2, 1, 9, 9, 6, 5, 5, 1, 0}, {3, 3, 8, 8, 16, 3, 3, 1, 1}, {40, 33, 6, 12, 34, 3, 3, 1, 1}, {9, 20, 7, 7, 40, 3, 3, 2, 1},
-		{2, 48, 5, 5, 530, 1, 1, 1, 0}, {1, 36, 8, 8, 96, 3, 3, 1, 1}, {2, 3, 4, 4, 3, 3, 3, 1, 4},
+		{2, 48, 5, 5, 530, 1, 1, 1, 0}, {1, 36, 8, 8, 96, 3, 3, 1, 1}, {2, 3, 4, 4, 3, 3, 3, 1, 4}, {20, 3, 4, 4, 3, 3, 3, 1, 4}, {36, 1, 9, 9, 6, 5, 5, 1, 0},
 	} {
 		x, w, residual, bias := randomSlice[float32](r, s.inputLen()), randomSlice[float32](r, s.weightLen()), randomSlice[float32](r, s.outputLen()), randomSlice[float32](r, s.OC)
 		packed := make([]float32, PackedConv2dLen(s, ConvForward))

@@ -14,6 +14,8 @@ type convPlan struct {
 	nr     int
 
 	gathered *gathering // instead of blocks, unless nil
+	turned   bool       // blocks are pixels of all images, taps those of turnedChunk
+	images   int
 }
 
 // convBlock is one block of rows of the result with the same taps.
@@ -140,9 +142,10 @@ func newConvPlan(s Conv2dShape, d ConvDirection, kern *brgemmKernels) *convPlan 
 		resultH, resultW, sourceH, sourceW = sourceH, sourceW, resultH, resultW
 	}
 	depth, width := d.depthWidth(s)
+	turned := s.turns(d, kern)
 	b := planBuilder{
 		n: s.N, depth: depth, width: width, nr: kern.nr, kw: s.KW, tileRows: kern.tileRows(),
-		resultH: resultH, resultW: resultW, sourceH: sourceH, sourceW: sourceW, plan: &convPlan{nr: kern.nr},
+		resultH: resultH, resultW: resultW, sourceH: sourceH, sourceW: sourceW, plan: &convPlan{nr: kern.nr, turned: turned, images: s.N},
 	}
 	columns := d.axis(resultW, sourceW, s.KW, s.Stride, s.Padding)
 	for _, g := range d.axis(resultH, sourceH, s.KH, s.Stride, s.Padding) {
@@ -151,7 +154,9 @@ func newConvPlan(s Conv2dShape, d ConvDirection, kern *brgemmKernels) *convPlan 
 		}
 	}
 	b.plan.cut(depth)
-	b.plan.gathered = b.gathering(s, d, kern)
+	if !turned {
+		b.plan.gathered = b.gathering(s, d, kern)
+	}
 	return b.plan
 }
 
@@ -183,6 +188,14 @@ func (b *planBuilder) line(g axisGroup, i int, columns []axisGroup) {
 // into runs; offsets of A count from the first tap.
 func (b *planBuilder) runs(lines, columns []axisTap) []convRun {
 	const elem = 4
+	depth, aDepth := b.depth, 1 // of a tap, and from one to the next in A
+	if b.plan.turned {
+		aDepth = b.n
+		if adjacent(columns) {
+			depth *= len(columns)
+			columns = columns[:1]
+		}
+	}
 	var taps []brgemmTap
 	for _, l := range lines {
 		for _, c := range columns {
@@ -194,15 +207,18 @@ func (b *planBuilder) runs(lines, columns []axisTap) []convRun {
 		}
 	}
 	var runs []convRun
-	parts := ceilDiv(b.depth, maxRun)
-	groups := ceilDiv(len(taps), max(1, maxRun*parts/b.depth))
+	parts := ceilDiv(depth, maxRun)
+	groups := ceilDiv(len(taps), max(1, maxRun*parts/depth))
 	for part := range parts {
-		depth := split(b.depth, parts, part)
+		depth := split(depth, parts, part)
 		for group := range groups {
 			g := split(len(taps), groups, group)
 			run := convRun{k: depth.len()}
 			for i, t := range taps[g.from:g.to] {
-				t = brgemmTap{t.a + depth.from*elem, t.b + depth.from*b.nr*elem}
+				t = brgemmTap{t.a + depth.from*aDepth*elem, t.b + depth.from*b.nr*elem}
+				if b.plan.turned {
+					t.a, t.b = t.b, t.a // the weights are A
+				}
 				run.taps = append(run.taps, t)
 				run.packed = append(run.packed, brgemmTap{i * run.k * b.tileRows * elem, t.b})
 			}
@@ -220,6 +236,10 @@ func (b *planBuilder) run(h, src int, w axisGroup, runs []convRun) {
 	c := (h*b.resultW + w.first) * b.n * b.width
 	aPixel, cPixel := w.srcStep*b.n*b.depth, w.step*b.n*b.width
 	switch {
+	case b.plan.turned:
+		for i := range w.count {
+			b.plan.blocks = append(b.plan.blocks, convBlock{b.n, a + i*aPixel, c + i*cPixel, b.depth, b.width, runs})
+		}
 	case w.srcStep == 1 && w.step == 1:
 		b.block(convBlock{w.count * b.n, a, c, b.depth, b.width, runs})
 	case b.n >= 8 || w.count == 1:
@@ -247,13 +267,22 @@ func (b *planBuilder) block(block convBlock) {
 }
 
 // chunkElements is how much of the operand the blocks of a chunk cover: they
-// share the weights' panels while they stay in the second-level cache.
-const chunkElements = 1 << 16
+// share the weights' panels while they stay in the second-level cache. Of a short
+// operand there are minChunks for the threads, if of minChunkRows.
+const (
+	chunkElements = 1 << 16
+	minChunks     = 16
+	minChunkRows  = 64
+)
 
 // cut makes chunks of neighbouring blocks.
 func (p *convPlan) cut(depth int) {
-	most := max(chunkElements/depth, 64)
 	from, rows := 0, 0
+	for _, b := range p.blocks {
+		rows += b.rows
+	}
+	most := max(min(chunkElements/depth, rows/minChunks), minChunkRows)
+	rows = 0
 	for i, b := range p.blocks {
 		if rows > 0 && rows+b.rows > most {
 			p.chunks = append(p.chunks, span{from, i})

@@ -27,23 +27,32 @@ func (s Conv2dShape) planar() bool {
 
 // planes is an input as planes.
 type planes struct {
-	s      Conv2dShape
-	kern   *brgemmKernels
-	x      []float32
-	memory *scratch[float32] // of x; nil: the input itself
+	turnedPixels
+	s    Conv2dShape
+	kern *brgemmKernels
 }
 
 func newPlanes(s Conv2dShape, x []float32) planes {
-	p := planes{s: s, kern: brgemmOf[float32](), x: x}
-	if s.C > 1 {
-		p.memory = takeScratch[float32](len(x))
-		p.x = p.memory.data
-		planesLoop.parallel(ceilDiv(s.H*s.W, planePixels), planesToTurn{s, p.x, x})
-	}
-	return p
+	return planes{turnToPlanes(x, s.H*s.W, s.N, s.C), s, brgemmOf[float32]()}
 }
 
-func (p *planes) drop() {
+// turnedPixels are pixels of several channels as planes.
+type turnedPixels struct {
+	x      []float32
+	memory *scratch[float32] // of x; nil: the pixels themselves
+}
+
+// turnToPlanes turns each pixel of x from [n][channels] to [channels][n].
+func turnToPlanes(x []float32, pixels, n, channels int) turnedPixels {
+	if channels == 1 {
+		return turnedPixels{x: x}
+	}
+	memory := takeScratch[float32](len(x))
+	planesLoop.parallel(ceilDiv(pixels, planePixels), planesToTurn{memory.data, x, pixels, n, channels})
+	return turnedPixels{memory.data, memory}
+}
+
+func (p *turnedPixels) drop() {
 	if p.memory != nil {
 		p.memory.drop()
 	}
@@ -52,19 +61,19 @@ func (p *planes) drop() {
 // planePixels is how many pixels a task turns, or computes.
 const planePixels = 8
 
-// planesToTurn is the turning of an input to planes.
+// planesToTurn is the turning of pixels to planes.
 type planesToTurn struct {
-	s     Conv2dShape
-	to, x []float32
+	to, x               []float32
+	pixels, n, channels int
 }
 
-var planesLoop = newLoop((*planesToTurn).pixels)
+var planesLoop = newLoop((*planesToTurn).turn)
 
-func (t *planesToTurn) pixels(task int) {
-	pixel := t.s.N * t.s.C
-	pixels := blockSpan(planePixels, t.s.H*t.s.W, task)
+func (t *planesToTurn) turn(task int) {
+	size := t.n * t.channels
+	pixels := blockSpan(planePixels, t.pixels, task)
 	for p := pixels.from; p < pixels.to; p++ {
-		transpose(t.to[p*pixel:], t.s.N, t.x[p*pixel:(p+1)*pixel], t.s.C, t.s.N, t.s.C)
+		transpose(t.to[p*size:], t.n, t.x[p*size:(p+1)*size], t.channels, t.n, t.channels)
 	}
 }
 

@@ -136,6 +136,10 @@ var convCases = []Conv2dShape{
 	{1, 40, 4, 4, 70, 3, 3, 1, 1}, {3, 300, 2, 3, 33, 3, 3, 1, 1}, {1, 20, 9, 7, 35, 3, 3, 2, 1}, {2, 9, 3, 3, 50, 2, 2, 1, 2},
 	// Read as planes.
 	{17, 1, 9, 8, 6, 5, 5, 1, 0}, {20, 4, 6, 7, 16, 5, 5, 1, 0}, {33, 3, 7, 6, 70, 3, 3, 2, 1}, {16, 4, 9, 9, 7, 9, 9, 1, 3},
+	// Turned: few channels of the result, images for whole vectors or not.
+	{16, 6, 9, 8, 16, 5, 5, 1, 0}, {35, 5, 8, 7, 30, 3, 3, 2, 1}, {18, 30, 7, 6, 5, 3, 3, 1, 1}, {24, 300, 3, 4, 3, 3, 3, 1, 1},
+	{32, 12, 5, 5, 20, 3, 2, 1, 2}, {40, 7, 6, 6, 10, 3, 3, 3, 0}, {16, 1, 4, 4, 1, 3, 3, 1, 4},
+	// Read as planes, again.
 	{300, 2, 3, 3, 9, 3, 3, 1, 2}, {24, 3, 4, 4, 3, 3, 3, 1, 4}, {18, 2, 8, 9, 4, 2, 3, 4, 2}, {19, 1, 5, 5, 8, 1, 1, 3, 0},
 }
 
@@ -194,6 +198,28 @@ func TestRowsAreGatheredWhereBlocksAreSmall(t *testing.T) {
 	})
 }
 
+// Turning is for results of few channels, where it saves up to two thirds of LeNet's
+// products. Vectors of one element, of the portable level, are never empty.
+func TestFewChannelsAreTurned(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		kern, vectors := brgemmOf[float32](), CurrentLevel() != Portable
+		for _, c := range []struct {
+			s    Conv2dShape
+			d    ConvDirection
+			want bool
+		}{
+			{Conv2dShape{128, 6, 12, 12, 16, 5, 5, 1, 0}, ConvBackwardData, vectors},
+			{Conv2dShape{128, 1, 28, 28, 6, 5, 5, 1, 0}, ConvForward, vectors},
+			{Conv2dShape{8, 6, 12, 12, 16, 5, 5, 1, 0}, ConvBackwardData, false},
+			{Conv2dShape{128, 6, 12, 12, 16, 5, 5, 1, 0}, ConvForward, false},
+		} {
+			if got := c.s.turns(c.d, kern); got != c.want {
+				t.Errorf("%+v %v: turned %v, want %v", c.s, c.d, got, c.want)
+			}
+		}
+	})
+}
+
 // The bits must not depend on the number of threads.
 func TestConv2dBitsDoNotDependOnThreads(t *testing.T) {
 	for _, a := range []ConvAlgorithm{ConvDirect, ConvWinograd} {
@@ -207,9 +233,9 @@ func TestConv2dBitsDoNotDependOnThreads(t *testing.T) {
 func checkConv2dThreads(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(11, 12))
-		shapes := []Conv2dShape{{40, 16, 16, 16, 24, 3, 3, 1, 1}, {40, 3, 9, 9, 20, 3, 3, 1, 1}, {1, 40, 16, 20, 24, 3, 3, 1, 1}, {3, 40, 4, 4, 70, 3, 3, 2, 1}, {150, 40, 5, 9, 70, 3, 3, 1, 1}}
+		shapes := []Conv2dShape{{40, 16, 16, 16, 24, 3, 3, 1, 1}, {40, 3, 9, 9, 20, 3, 3, 1, 1}, {1, 40, 16, 20, 24, 3, 3, 1, 1}, {3, 40, 4, 4, 70, 3, 3, 2, 1}, {150, 40, 5, 9, 70, 3, 3, 1, 1}, {40, 6, 7, 7, 16, 5, 5, 1, 0}}
 		if testing.Short() { // an emulator takes a minute for those
-			shapes = []Conv2dShape{{40, 8, 8, 8, 24, 3, 3, 1, 1}, {40, 3, 5, 5, 20, 3, 3, 1, 1}, {1, 40, 16, 20, 24, 3, 3, 1, 1}, {3, 40, 4, 4, 70, 3, 3, 2, 1}, {150, 20, 3, 5, 35, 3, 3, 1, 1}}
+			shapes = []Conv2dShape{{40, 8, 8, 8, 24, 3, 3, 1, 1}, {40, 3, 5, 5, 20, 3, 3, 1, 1}, {1, 40, 16, 20, 24, 3, 3, 1, 1}, {3, 40, 4, 4, 70, 3, 3, 2, 1}, {150, 20, 3, 5, 35, 3, 3, 1, 1}, {40, 6, 7, 7, 16, 5, 5, 1, 0}}
 		}
 		for _, s := range shapes {
 			x, w, dy := randomSlice[float32](r, s.inputLen()), randomSlice[float32](r, s.weightLen()), randomSlice[float32](r, s.outputLen())

@@ -69,6 +69,29 @@ func transposeBlocks[T float](t *transposer, dst []T, dstRow int, src []T, srcRo
 	}
 }
 
+// narrowRows is to what a matrix for transposeNarrow is filled up.
+const narrowRows = 8
+
+// transposeNarrow sets dst, whose rows have no gaps, to the transposed of a matrix of few
+// rows, of which src must have ceilTo(rows, narrowRows), whatever the last hold. A block
+// is written whole, what it has too much into the row that the next overwrites.
+func transposeNarrow(dst []float32, src []float32, srcRow, rows, cols int) {
+	t := &transposeF32[CurrentLevel().tables()]
+	for t != nil && t.size > narrowRows {
+		t = t.rest
+	}
+	blocks := (cols - ceilDiv(narrowRows-rows, rows)) / narrowRows
+	if t == nil || t.size < narrowRows || rows > narrowRows || blocks <= 0 {
+		transpose(dst, rows, src, srcRow, rows, cols)
+		return
+	}
+	whole := blocks * narrowRows
+	transposeBlocks(t, dst, rows, src, srcRow, narrowRows, whole)
+	if whole < cols {
+		transposeElements(dst[whole*rows:], rows, src[whole:], srcRow, rows, cols-whole)
+	}
+}
+
 //go:norace
 func transposeElements[T float](dst []T, dstRow int, src []T, srcRow, rows, cols int) {
 	for i := range rows {

@@ -1,0 +1,71 @@
+package kernels
+
+import "unsafe"
+
+// With few channels in the result, such as LeNet's six, most of a vector of channels
+// is empty. Such a product is turned: the channels of the result are its rows, with the
+// weights as the column form of A, and the images of a pixel its columns, from planes
+// of the operand. Each sum keeps its order.
+
+// turns tells whether a product in direction d is turned: where a quarter of the
+// vectors would be empty and there are images enough to fill others.
+func (s Conv2dShape) turns(d ConvDirection, kern *brgemmKernels) bool {
+	_, width := d.depthWidth(s)
+	return width <= kern.mr && 4*width <= 3*ceilTo(width, kern.lanes) &&
+		s.N >= planeImages && (kern.masked || s.N%kern.lanes == 0)
+}
+
+// adjacent tells whether taps are neighbours in the kernel and in the operand, so that
+// in planes they are one tap of their depths together.
+func adjacent(taps []axisTap) bool {
+	for i, t := range taps {
+		if t.k-taps[0].k != i || t.src-taps[0].src != i {
+			return false
+		}
+	}
+	return true
+}
+
+// turnedChunk computes some blocks, which are pixels, with the operand as planes.
+func (p *directConv) turnedChunk(blocks []convBlock) {
+	args, nr := takeArgs(), p.kern.nr
+	defer args.drop()
+	tile := takeScratch[float32](ceilTo(p.width, narrowRows) * nr)
+	defer tile.drop()
+	args.aK, args.bK, args.cRow = nr*4, p.plan.images*4, nr*4
+	for i := range blocks {
+		b := &blocks[i]
+		for image := 0; image < b.rows; image += nr {
+			n := min(nr, b.rows-image)
+			c := p.c[b.c+image*p.width:][:n*p.width]
+			args.accumulate = p.turnedStart(tile.data, c, n)
+			for r := range b.runs {
+				run := &b.runs[r]
+				args.a, args.b, args.c = unsafe.Pointer(&p.packed[0]), unsafe.Pointer(&p.a[b.a+image]), unsafe.Pointer(&tile.data[0])
+				args.k, args.taps, args.numTaps = run.k, &run.taps[0], len(run.taps)
+				p.kern.tiles(true, 4, p.width, 1, n, 0, args)
+				args.accumulate = 1
+			}
+			transposeNarrow(c, tile.data, nr, p.width, n)
+		}
+	}
+}
+
+// turnedStart sets a tile of n images to what products are added to, if to anything.
+func (p *directConv) turnedStart(tile, c []float32, n int) (accumulate int) {
+	nr := p.kern.nr
+	switch {
+	case p.accumulate:
+		transpose(tile, nr, c, p.width, n, p.width)
+	case p.bias != nil:
+		for i, bias := range p.bias {
+			row := tile[i*nr : i*nr+n]
+			for j := range row {
+				row[j] = bias
+			}
+		}
+	default:
+		return 0
+	}
+	return 1
+}
