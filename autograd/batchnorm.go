@@ -76,7 +76,9 @@ func batchNormForward(ctx *Context, n *Node) {
 		if rows < 2 {
 			n.fail("x %v has one value per channel, training wants more", n.value(0).Shape())
 		}
-		batchNormStats(mean, invstd, n.value(0), rows, c)
+		if !n.takeMoments(mean, invstd) {
+			batchNormStats(mean, invstd, n.value(0), rows, c)
+		}
 		a.update(mean, invstd, rows)
 	} else {
 		copy(mean, a.Running.Mean.Float32s())
@@ -87,6 +89,20 @@ func batchNormForward(ctx *Context, n *Node) {
 	normalize(y, n.value(0), scale, shift, n.value(3), a.Activation, rows, c)
 	// The residual may be gone by then.
 	n.repeatable = n.value(3) == nil
+}
+
+// takeMoments copies what the convolution that made input 0 gathered, if it did.
+func (n *Node) takeMoments(mean, variance []float32) bool {
+	x := n.Inputs[0]
+	if x.moments == nil {
+		return false
+	}
+	m, v := splitMoments(x.moments)
+	copy(mean, m)
+	copy(variance, v)
+	n.pool.Put(x.moments)
+	x.moments = nil
+	return true
 }
 
 // batchNormSaved are the rows of what a node saves.

@@ -74,7 +74,7 @@ func TestWeightsInBothPrecisions(t *testing.T) {
 	evaluate := func(w *Variable, i int) []float32 {
 		x := Constant(tensors(shape(1+i%3, 8, 6, 6))[0])
 		ctx := &Context{DType: []tensor.DType{tensor.Float32, tensor.BFloat16}[i%2]}
-		y := Conv2d(ctx, Cast(ctx, x, ctx.DType), w, nil, Conv2dOptions{1, 1})
+		y := Conv2d(ctx, Cast(ctx, x, ctx.DType), w, nil, Conv2dOptions{Stride: 1, Padding: 1})
 		return Cast(ctx, y, tensor.Float32).Value.Float32s()
 	}
 	var wait sync.WaitGroup
@@ -101,7 +101,7 @@ func TestBFloat16Views(t *testing.T) {
 		"no images": base.Slice(0, 2, 2),
 	} {
 		result := func(x *tensor.Tensor) []uint16 {
-			y := Conv2d(&Context{}, Constant(x), weight, nil, Conv2dOptions{1, 1})
+			y := Conv2d(&Context{}, Constant(x), weight, nil, Conv2dOptions{Stride: 1, Padding: 1})
 			return Activate(&Context{}, y, kernels.ActReLU).Value.BFloat16s()
 		}
 		if !slices.Equal(result(view), result(view.Clone())) {

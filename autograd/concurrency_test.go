@@ -21,7 +21,7 @@ func TestConcurrentForwards(t *testing.T) {
 	weight := NewParameter(tensors(shape(8, 3, 3, 3))[0].ToContiguous())
 	forward := func(ctx *Context) []float32 {
 		logits, _ := net.forward(ctx, x)
-		direct := Flatten(ctx, Conv2d(ctx, x, weight, nil, Conv2dOptions{2, 1}))
+		direct := Flatten(ctx, Conv2d(ctx, x, weight, nil, Conv2dOptions{Stride: 2, Padding: 1}))
 		return slices.Concat(logits.Value.Float32s(), direct.Value.Float32s())
 	}
 	for range 4 {
@@ -57,8 +57,8 @@ func TestPackedWeightsFollowVersionAndLevel(t *testing.T) {
 	weight := NewParameter(tensors(shape(20, 3, 3, 3))[0].ToContiguous())
 	check := func(what string) {
 		t.Helper()
-		got := Conv2d(&Context{}, x, weight, nil, Conv2dOptions{1, 1}).Value
-		want := Conv2d(&Context{}, x, Constant(weight.Value.Clone()), nil, Conv2dOptions{1, 1}).Value
+		got := Conv2d(&Context{}, x, weight, nil, Conv2dOptions{Stride: 1, Padding: 1}).Value
+		want := Conv2d(&Context{}, x, Constant(weight.Value.Clone()), nil, Conv2dOptions{Stride: 1, Padding: 1}).Value
 		if !slices.Equal(got.Float32s(), want.Float32s()) {
 			t.Errorf("%s: the cached weights are stale", what)
 		}

@@ -8,7 +8,13 @@ import (
 
 // Conv2dOptions are the stride (0 means 1) and zero padding of a convolution,
 // the same for both dimensions.
-type Conv2dOptions struct{ Stride, Padding int }
+type Conv2dOptions struct {
+	Stride, Padding int
+
+	// Moments has the moments of each channel gathered along with the result in
+	// training, for the batch normalisation that reads it next.
+	Moments bool
+}
 
 // Conv2d returns the cross-correlation of x [N, C, H, W] with weight
 // [OC, C, KH, KW] plus bias [OC], which may be nil: [N, OC, OH, OW].
@@ -47,9 +53,21 @@ func conv2dForward(ctx *Context, n *Node) {
 	start := r.Start()
 	packed := packWeights(n.Inputs[1], s, kernels.ConvForward, y.DType(), !ctx.Training)
 	start = n.part(r, start, trace.Pack)
-	packed.forward(y, n.value(0), n.floats(2), s)
+	if n.Attrs.(Conv2dOptions).Moments && ctx.Training && y.DType() == tensor.Float32 {
+		n.Output.moments = ctx.pool().Get(tensor.Float32, 2, s.OC)
+		mean, variance := splitMoments(n.Output.moments)
+		kernels.Conv2dForwardMoments(y.Float32s(), n.floats(0), packed.f32, n.floats(2), mean, variance, s)
+	} else {
+		packed.forward(y, n.value(0), n.floats(2), s)
+	}
 	n.part(r, start, trace.Forward)
 	packed.free()
+}
+
+// splitMoments returns the two rows of moments.
+func splitMoments(m *tensor.Tensor) (mean, variance []float32) {
+	c := m.Dim(1)
+	return m.Float32s()[:c], m.Float32s()[c:]
 }
 
 func conv2dBackward(t *Tape, n *Node, dy *tensor.Tensor) {

@@ -145,10 +145,10 @@ var gradCases = map[Op][]gradCase{
 		{name: "matrix", linear: true, inputs: tensors(shape(3, 5)), f: func(ctx *Context, in []*Variable) *Variable { return Mean(ctx, in[0]) }},
 	},
 	OpSpectralScale: {
-		spectralCase("stride 1", []int{6, 3, 3, 3}, &Conv2dOptions{1, 1}, 7, 5, 0.5),
-		spectralCase("stride 2 even", []int{4, 5, 3, 3}, &Conv2dOptions{2, 1}, 6, 6, 0.5),
-		spectralCase("stride 2 odd", []int{4, 5, 3, 3}, &Conv2dOptions{2, 1}, 5, 7, 0.7),
-		spectralCase("not rescaled", []int{4, 5, 3, 3}, &Conv2dOptions{1, 1}, 5, 5, 500),
+		spectralCase("stride 1", []int{6, 3, 3, 3}, &Conv2dOptions{Stride: 1, Padding: 1}, 7, 5, 0.5),
+		spectralCase("stride 2 even", []int{4, 5, 3, 3}, &Conv2dOptions{Stride: 2, Padding: 1}, 6, 6, 0.5),
+		spectralCase("stride 2 odd", []int{4, 5, 3, 3}, &Conv2dOptions{Stride: 2, Padding: 1}, 5, 7, 0.7),
+		spectralCase("not rescaled", []int{4, 5, 3, 3}, &Conv2dOptions{Stride: 1, Padding: 1}, 5, 5, 500),
 		spectralCase("matrix", []int{5, 7}, nil, 0, 0, 0.3),
 		spectralCase("1x1", []int{5, 3, 1, 1}, nil, 0, 0, 0.3),
 		spectralCase("matrix, not rescaled", []int{5, 7}, nil, 0, 0, 500),
@@ -195,7 +195,7 @@ func convCase(name string, n, c, h, w, oc, k, stride, padding int, bias bool) gr
 		if bias {
 			b = in[2]
 		}
-		return Conv2d(ctx, in[0], in[1], b, Conv2dOptions{stride, padding})
+		return Conv2d(ctx, in[0], in[1], b, Conv2dOptions{Stride: stride, Padding: padding})
 	}}
 }
 

@@ -19,7 +19,7 @@ func TestMisuseIsExplained(t *testing.T) {
 		f    func()
 		want string
 	}{
-		"conv channels":       {func() { Conv2d(ctx, x, zeros(4, 5, 3, 3), nil, Conv2dOptions{1, 1}) }, "conv2d: x [2 3 8 8] has 3 channels, weight [4 5 3 3] wants 5"},
+		"conv channels":       {func() { Conv2d(ctx, x, zeros(4, 5, 3, 3), nil, Conv2dOptions{Stride: 1, Padding: 1}) }, "conv2d: x [2 3 8 8] has 3 channels, weight [4 5 3 3] wants 5"},
 		"conv rank":           {func() { Conv2d(ctx, zeros(3, 8, 8), zeros(4, 3, 3, 3), nil, Conv2dOptions{}) }, "conv2d: x is [3 8 8], want [N C H W]"},
 		"conv weight":         {func() { Conv2d(ctx, x, zeros(4, 27), nil, Conv2dOptions{}) }, "conv2d: weight is [4 27], want a contiguous [OC C KH KW]"},
 		"conv bias":           {func() { Conv2d(ctx, x, zeros(4, 3, 3, 3), zeros(5), Conv2dOptions{}) }, "conv2d: bias is [5], want [4]"},
@@ -46,7 +46,7 @@ func TestMisuseIsExplained(t *testing.T) {
 		"spectral matrix": {func() { SpectralScale(ctx, zeros(5, 7), SpectralScaleOptions{Coeff: 1, U: u, V: u}) },
 			"spectral_scale: U [4] and V [4] do not fit the weight [5 7] as a matrix"},
 		"spectral conv": {func() {
-			SpectralScale(ctx, zeros(5, 3, 3, 3), SpectralScaleOptions{Coeff: 1, U: tensor.New(tensor.Float32, 1, 5, 8, 8), V: tensor.New(tensor.Float32, 1, 3, 8, 8), Conv: &Conv2dOptions{2, 1}})
+			SpectralScale(ctx, zeros(5, 3, 3, 3), SpectralScaleOptions{Coeff: 1, U: tensor.New(tensor.Float32, 1, 5, 8, 8), V: tensor.New(tensor.Float32, 1, 3, 8, 8), Conv: &Conv2dOptions{Stride: 2, Padding: 1}})
 		}, "spectral_scale: U [1 5 8 8] is not an output of weight [5 3 3 3] for V [1 3 8 8]"},
 		"spectral NaN": {func() { SpectralScale(ctx, zeros(4, 4), SpectralScaleOptions{Sigma: math.NaN(), Coeff: 1, U: u, V: u}) }, "sigma is NaN"},
 		"coeff":        {func() { SpectralScale(ctx, zeros(4, 4), SpectralScaleOptions{U: u, V: u}) }, "coeff is 0, want it positive"},
@@ -130,7 +130,7 @@ func TestLayoutsAreConverted(t *testing.T) {
 		tape := NewTape()
 		ctx := &Context{Tape: tape, Training: true}
 		p := NewParameter(x)
-		h := Conv2d(ctx, p, Constant(w), nil, Conv2dOptions{1, 1})
+		h := Conv2d(ctx, p, Constant(w), nil, Conv2dOptions{Stride: 1, Padding: 1})
 		loss := Sum(ctx, Mul(ctx, h, h))
 		y = h.Value.Clone()
 		tape.Backward(loss)
@@ -157,7 +157,7 @@ func TestUnusedGradientsAreNotComputed(t *testing.T) {
 	tape := NewTape()
 	ctx := &Context{Tape: tape}
 	x, w := Constant(tensors(shape(2, 3, 6, 6))[0]), NewParameter(tensors(shape(4, 3, 3, 3))[0].ToContiguous())
-	y := Conv2d(ctx, AvgPool2d(ctx, x, 2, 2), w, nil, Conv2dOptions{1, 1})
+	y := Conv2d(ctx, AvgPool2d(ctx, x, 2, 2), w, nil, Conv2dOptions{Stride: 1, Padding: 1})
 	if tape.Nodes()[0].Output.RequiresGrad() || !y.RequiresGrad() {
 		t.Error("a gradient is wanted for a constant or not for a parameter")
 	}

@@ -20,6 +20,8 @@ type Variable struct {
 	param        *parameter // of leaves that require a gradient
 	grad         gradient   // of results, while Backward runs
 	memory       memory     // of results
+
+	moments *tensor.Tensor // [2, C]: of a convolution's result, until a batch normalisation takes them
 }
 
 // parameter is what a trainable leaf has besides its value.

@@ -50,8 +50,8 @@ func convGradients(x, weight *tensor.Tensor) []*tensor.Tensor {
 	w, factor := NewParameter(weight), NewParameter(ones)
 	tape := NewTape()
 	ctx := &Context{Tape: tape, Training: true}
-	y := Conv2d(ctx, Mul(ctx, factor, Constant(x)), w, nil, Conv2dOptions{1, 1})
-	direct := Conv2d(&Context{}, Constant(x), w, nil, Conv2dOptions{1, 1}) // reads the view itself
+	y := Conv2d(ctx, Mul(ctx, factor, Constant(x)), w, nil, Conv2dOptions{Stride: 1, Padding: 1})
+	direct := Conv2d(&Context{}, Constant(x), w, nil, Conv2dOptions{Stride: 1, Padding: 1}) // reads the view itself
 	y.Retain()
 	tape.Backward(Sum(ctx, y))
 	return []*tensor.Tensor{direct.Value, y.Value.Clone(), w.Grad(), factor.Grad()}

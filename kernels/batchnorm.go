@@ -48,26 +48,41 @@ func BatchNormStats[E Element](mean, variance []float32, x []E, rows, c int) {
 	if rows == 0 {
 		panic("kernels: BatchNormStats: no rows, want at least 1")
 	}
-	size, width := rowBlock(c), rowFold(c)*c
-	blocks := (rows + size - 1) / size
-	// Of each block the centre, the sum of deviations from it, and that of their
-	// squares, all [width].
-	partial := takeScratch[float32](blocks * 3 * width)
-	defer partial.drop()
-	clear(partial.data)
-	m := moments{kernelOf[E](&vecSumRows), kernelOf[E](&vecDeviations), mean, variance, matrix(x, c), partial.data, rows, c}
-	momentsLoop.parallel(blocks, m)
-	combineMomentsLoop.parallel(ceilDiv(c, momentsColumns), m)
+	m := newMoments(mean, variance, x, rows, c)
+	defer m.drop()
+	momentsLoop.parallel(m.count(), m)
+	m.finish()
 }
 
-// moments is a call of BatchNormStats.
+// moments are those of the columns of x, on the way.
 type moments struct {
 	sum, deviations *vectorKernel
 	mean, variance  []float32
 	x               vectorStream
-	blocks          []float32
 	rows, c         int
+
+	// Of each block of rows the centre, the sum of deviations from it, and that of
+	// their squares, all [rowFold(c)*c].
+	blocks *scratch[float32]
 }
+
+func newMoments[E Element](mean, variance []float32, x []E, rows, c int) moments {
+	m := moments{
+		sum: kernelOf[E](&vecSumRows), deviations: kernelOf[E](&vecDeviations),
+		mean: mean, variance: variance, x: matrix(x, c), rows: rows, c: c,
+	}
+	m.blocks = takeScratch[float32](m.count() * 3 * rowFold(c) * c)
+	clear(m.blocks.data)
+	return m
+}
+
+func (m *moments) drop() { m.blocks.drop() }
+
+// count is the number of blocks.
+func (m *moments) count() int { return ceilDiv(m.rows, rowBlock(m.c)) }
+
+// finish computes mean and variance once all blocks are summed up.
+func (m *moments) finish() { combineMomentsLoop.parallel(ceilDiv(m.c, momentsColumns), *m) }
 
 var (
 	momentsLoop        = newLoop((*moments).block)
@@ -78,10 +93,10 @@ var (
 func (m *moments) block(b int) {
 	c, width := m.c, rowFold(m.c)*m.c
 	rows := blockSpan(rowBlock(c), m.rows, b)
-	part := func(i int) vectorStream { return vectorStream{data: m.blocks[i*width:], block: 3 * width} }
+	part := func(i int) vectorStream { return vectorStream{data: m.blocks.data[i*width:], block: 3 * width} }
 	head := centreRows(rows.len(), c)
 	m.sum.foldedBlock(rows.from, rows.from+head, c, nil, []vectorStream{m.x, part(0)})
-	centre(m.blocks[b*3*width:][:width], c, head)
+	centre(m.blocks.data[b*3*width:][:width], c, head)
 	m.deviations.foldedBlock(rows.from, rows.to, c, nil, []vectorStream{m.x, part(0), part(1), part(2)})
 }
 
@@ -123,7 +138,7 @@ func (m *moments) combine(t int) {
 		n := float64(min(size, m.rows-at))
 		weight := n / (float64(at) + n)
 		between, inverse := float64(at)*weight, 1/n
-		block := m.blocks[at/size*3*width:][:3*width]
+		block := m.blocks.data[at/size*3*width:][:3*width]
 		for j := first; j < last; j++ {
 			var sum, squares float64
 			for i := j; i < width; i += c {

@@ -6,12 +6,16 @@ import "unsafe"
 // [OutH][OutW][N][OC], packed the weights from PackConv2d for ConvForward at the
 // current level, bias [OC] or nil.
 func Conv2dForward(y, x, packed, bias []float32, s Conv2dShape) {
-	checkConv2d("Conv2dForward", s, sliceLength{"y", len(y), s.outputLen()}, sliceLength{"x", len(x), s.inputLen()},
-		sliceLength{"packed", len(packed), PackedConv2dLen(s, ConvForward)})
-	if bias != nil && len(bias) != s.OC {
-		checkConv2d("Conv2dForward", s, sliceLength{"bias", len(bias), s.OC})
-	}
+	checkConv2dForward("Conv2dForward", y, x, packed, bias, s)
 	convProduct(y, x, packed, bias, s, ConvForward, false, nil)
+}
+
+func checkConv2dForward(name string, y, x, packed, bias []float32, s Conv2dShape) {
+	checkConv2d(name, s, sliceLength{"y", len(y), s.outputLen()}, sliceLength{"x", len(x), s.inputLen()},
+		sliceLength{"packed", len(packed), PackedConv2dLen(s, ConvForward)})
+	if bias != nil {
+		checkConv2d(name, s, sliceLength{"bias", len(bias), s.OC})
+	}
 }
 
 // Conv2dBackwardData computes the gradient of the input, dx (+)= the transposed

@@ -9,11 +9,7 @@ func Conv2dForwardFused(y, x, packed, bias, residual []float32, act Activation, 
 		Conv2dForward(y, x, packed, bias, s)
 		return
 	}
-	checkConv2d("Conv2dForwardFused", s, sliceLength{"y", len(y), s.outputLen()}, sliceLength{"x", len(x), s.inputLen()},
-		sliceLength{"packed", len(packed), PackedConv2dLen(s, ConvForward)})
-	if bias != nil {
-		checkConv2d("Conv2dForwardFused", s, sliceLength{"bias", len(bias), s.OC})
-	}
+	checkConv2dForward("Conv2dForwardFused", y, x, packed, bias, s)
 	if residual != nil {
 		checkConv2d("Conv2dForwardFused", s, sliceLength{"residual", len(residual), s.outputLen()})
 	}
@@ -26,14 +22,19 @@ func Conv2dForwardFused(y, x, packed, bias, residual []float32, act Activation, 
 	convProduct(y, x, packed, nil, s, ConvForward, false, e)
 }
 
-// epilogue is applied in place to each part of a result once it is complete. A nil
-// epilogue does nothing.
+// epilogue is what happens to each part of a result once it is complete: it is
+// activated in place, or its moments are gathered. A nil epilogue does nothing.
 type epilogue struct {
-	kernel   *vectorKernel // y = act(x*scale + shift + residual)
+	kernel   *vectorKernel // y = act(x*scale + shift + residual), or nil
 	shift    *scratch[float32]
 	residual []float32
 	width    int
+
+	moments *convMoments // or nil
 }
+
+// activates tells whether e changes the result.
+func (e *epilogue) activates() bool { return e != nil && e.kernel != nil }
 
 // epilogueOnes are the scale, for as many columns as are done at a time.
 var epilogueOnes = func() (ones [winogradStrip]float32) {
@@ -46,17 +47,24 @@ var epilogueOnes = func() (ones [winogradStrip]float32) {
 // rows applies e to some columns of rows of y that begin at element at and lie step
 // apart.
 func (e *epilogue) rows(y []float32, at, rows, step int, columns span) {
-	if e == nil {
-		return
+	if e.activates() {
+		for _, c := range columns.cut(len(epilogueOnes)) {
+			e.activate(y, at+c.from, rows, step, c.len(), e.shift.data[c.from:])
+		}
 	}
-	for _, c := range columns.cut(len(epilogueOnes)) {
-		e.flat(y, at+c.from, rows, step, c.len(), e.shift.data[c.from:])
+	e.complete(at+columns.from, rows, step, columns.len())
+}
+
+// complete has the moments of rows of n numbers, step apart, gathered.
+func (e *epilogue) complete(at, rows, step, n int) {
+	if e != nil && e.moments != nil {
+		e.moments.complete(at, rows, step, n)
 	}
 }
 
-// flat applies e to rows of n numbers, n at most len(epilogueOnes), with this shift
-// for each.
-func (e *epilogue) flat(y []float32, at, rows, step, n int, shift []float32) {
+// activate changes rows of n numbers, n at most len(epilogueOnes), with this shift for
+// each.
+func (e *epilogue) activate(y []float32, at, rows, step, n int, shift []float32) {
 	out := matrix(y[at:], step)
 	streams := [5]vectorStream{out, out, parameters(epilogueOnes[:]), parameters(shift)}
 	used := streams[:4]

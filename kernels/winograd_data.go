@@ -88,7 +88,7 @@ func (w *winogradConv) chunk(tiles, images span) {
 	c.aK = w.kern.tileRows()
 	sizes := [...]int{winogradPoints * rows * w.depth, winogradPoints * rows * w.width, winogradPoints * winogradStrip, c.cut.tiles * maxRun * c.aK, 0}
 	bias := w.bias
-	if w.end != nil {
+	if w.end.activates() {
 		bias = w.end.shift.data
 	}
 	if bias != nil {
@@ -203,7 +203,11 @@ func (c *winogradChunk) output(i int) {
 
 // finish applies the epilogue to a strip of the pixels of a tile, down x across.
 func (c *winogradChunk) finish(at, down, across, pixel int, strip span) {
-	for y := 0; y < down && c.end != nil; y++ {
-		c.end.flat(c.c, at+y*c.w*pixel, across, pixel, strip.len(), c.shift[strip.from:])
+	for y := range down {
+		line := at + y*c.w*pixel
+		if c.end.activates() {
+			c.end.activate(c.c, line, across, pixel, strip.len(), c.shift[strip.from:])
+		}
+		c.end.complete(line, across, pixel, strip.len())
 	}
 }

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"github.com/deepuncertainty/ddu/autograd"
+	"github.com/deepuncertainty/ddu/kernels"
 	"github.com/deepuncertainty/ddu/tensor/random"
 )
 
@@ -38,5 +39,28 @@ func (c *Conv2d) Members() []Member {
 
 // Forward implements Layer.
 func (c *Conv2d) Forward(ctx *autograd.Context, x *autograd.Variable) *autograd.Variable {
-	return autograd.Conv2d(ctx, x, c.Weight, c.Bias, autograd.Conv2dOptions{Stride: c.Stride, Padding: c.Padding})
+	return c.forward(ctx, x, false)
+}
+
+func (c *Conv2d) forward(ctx *autograd.Context, x *autograd.Variable, moments bool) *autograd.Variable {
+	return autograd.Conv2d(ctx, x, c.Weight, c.Bias, autograd.Conv2dOptions{Stride: c.Stride, Padding: c.Padding, Moments: moments})
+}
+
+// convolution is a layer that can gather the moments of its result.
+type convolution interface {
+	forward(ctx *autograd.Context, x *autograd.Variable, moments bool) *autograd.Variable
+}
+
+// ConvNormAct returns act(bn(conv(x)) + residual), residual may be nil. In training the
+// convolutions of this package gather the batch's statistics with their result.
+func ConvNormAct(ctx *autograd.Context, x *autograd.Variable, conv Layer, bn *BatchNorm2d, act kernels.Activation, residual *autograd.Variable) *autograd.Variable {
+	var h *autograd.Variable
+	if c, ok := conv.(convolution); ok {
+		h = c.forward(ctx, x, true)
+	} else {
+		h = conv.Forward(ctx, x)
+	}
+	y := bn.ForwardFused(ctx, h, act, residual)
+	ctx.Release(h)
+	return y
 }

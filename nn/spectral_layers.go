@@ -38,8 +38,12 @@ func (c *SNConv2d) Members() []Member { return c.members() }
 
 // Forward implements Layer.
 func (c *SNConv2d) Forward(ctx *autograd.Context, x *autograd.Variable) *autograd.Variable {
+	return c.forward(ctx, x, false)
+}
+
+func (c *SNConv2d) forward(ctx *autograd.Context, x *autograd.Variable, moments bool) *autograd.Variable {
 	w := c.weight(ctx)
-	y := autograd.Conv2d(ctx, x, w, nil, autograd.Conv2dOptions{Stride: c.Stride, Padding: c.Padding})
+	y := autograd.Conv2d(ctx, x, w, nil, autograd.Conv2dOptions{Stride: c.Stride, Padding: c.Padding, Moments: moments})
 	ctx.Release(w)
 	return y
 }
@@ -78,10 +82,14 @@ func (m *SNMatrix) Members() []Member {
 
 // Forward implements Layer.
 func (m *SNMatrix) Forward(ctx *autograd.Context, x *autograd.Variable) *autograd.Variable {
+	return m.forward(ctx, x, false)
+}
+
+func (m *SNMatrix) forward(ctx *autograd.Context, x *autograd.Variable, moments bool) *autograd.Variable {
 	w := m.weight(ctx)
 	var y *autograd.Variable
 	if m.stride > 0 {
-		y = autograd.Conv2d(ctx, x, w, m.Bias, autograd.Conv2dOptions{Stride: m.stride})
+		y = autograd.Conv2d(ctx, x, w, m.Bias, autograd.Conv2dOptions{Stride: m.stride, Moments: moments})
 	} else {
 		y = autograd.Linear(ctx, x, w, m.Bias)
 	}

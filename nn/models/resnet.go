@@ -66,7 +66,7 @@ func (n *residualNet) Forward(ctx *autograd.Context, x *autograd.Variable) (logi
 }
 
 func (n *residualNet) body(ctx *autograd.Context, x *autograd.Variable) *autograd.Variable {
-	y := convNormAct(ctx, x, n.conv1, n.bn1, n.act, nil)
+	y := nn.ConvNormAct(ctx, x, n.conv1, n.bn1, n.act, nil)
 	for _, stage := range n.stages {
 		y = nn.Then(ctx, x, y, stage.Forward(ctx, y))
 	}
@@ -120,19 +120,11 @@ func (r *residualBlock) Members() []nn.Member {
 func (r *residualBlock) Forward(ctx *autograd.Context, x *autograd.Variable) *autograd.Variable {
 	y, last := x, len(r.convs)-1
 	for i := range last {
-		y = nn.Then(ctx, x, y, convNormAct(ctx, y, r.convs[i], r.norms[i], r.act, nil))
+		y = nn.Then(ctx, x, y, nn.ConvNormAct(ctx, y, r.convs[i], r.norms[i], r.act, nil))
 	}
 	added := r.shortcut.Forward(ctx, x)
-	sum := nn.Then(ctx, x, y, convNormAct(ctx, y, r.convs[last], r.norms[last], r.act, added))
+	sum := nn.Then(ctx, x, y, nn.ConvNormAct(ctx, y, r.convs[last], r.norms[last], r.act, added))
 	return nn.Then(ctx, x, added, sum)
-}
-
-// convNormAct returns act(bn(conv(x)) + residual).
-func convNormAct(ctx *autograd.Context, x *autograd.Variable, conv nn.Layer, bn *nn.BatchNorm2d, act kernels.Activation, residual *autograd.Variable) *autograd.Variable {
-	h := conv.Forward(ctx, x)
-	y := bn.ForwardFused(ctx, h, act, residual)
-	ctx.Release(h)
-	return y
 }
 
 // globalAverage averages the whole map of size x size, releasing x: [N, C] in

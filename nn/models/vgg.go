@@ -89,7 +89,7 @@ func (n *vggNet) body(ctx *autograd.Context, x *autograd.Variable) *autograd.Var
 		if u.conv == nil {
 			y = nn.Then(ctx, x, y, u.pool.Forward(ctx, y))
 		} else {
-			y = nn.Then(ctx, x, y, convNormAct(ctx, y, u.conv, u.bn, u.act.Func, nil))
+			y = nn.Then(ctx, x, y, nn.ConvNormAct(ctx, y, u.conv, u.bn, u.act.Func, nil))
 		}
 	}
 	return nn.Then(ctx, x, y, nn.Flatten{}.Forward(ctx, y))

@@ -117,7 +117,7 @@ func (w *wideBlock) Members() []nn.Member {
 // Forward implements nn.Layer.
 func (w *wideBlock) Forward(ctx *autograd.Context, x *autograd.Variable) *autograd.Variable {
 	y := w.bn1.ForwardFused(ctx, x, w.act, nil)
-	y = nn.Then(ctx, x, y, convNormAct(ctx, y, w.conv1, w.bn2, w.act, nil))
+	y = nn.Then(ctx, x, y, nn.ConvNormAct(ctx, y, w.conv1, w.bn2, w.act, nil))
 	y = nn.Then(ctx, x, y, w.drop.Forward(ctx, y))
 	y = nn.Then(ctx, x, y, w.conv2.Forward(ctx, y))
 	added := x
