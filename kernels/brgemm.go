@@ -49,7 +49,8 @@ func (args *brgemmArgs) drop() {
 const aheadUnit = 4
 
 // fetchAhead has the micro-kernels fetch a panel of B of as many k, which begins at b,
-// into the second-level cache, in equal parts during tiles of a product.
+// into the second-level cache, in equal parts during tiles of a product. They fetch
+// four lines at a time: with a single tile half of a panel of AVX-512.
 func (args *brgemmArgs) fetchAhead(b unsafe.Pointer, tiles int) {
 	args.ahead, args.aheadStep = uintptr(b), ceilDiv(aheadUnit*args.bK, tiles)
 }
@@ -182,7 +183,9 @@ func (k *brgemmKernels) calls(kernel func(*brgemmArgs), m, tiles, aTile int, arg
 		now := min(tiles, most)
 		args.tiles = now
 		kernel(args)
-		args.ahead += uintptr(now * args.numTaps * (args.k / aheadUnit) * args.aheadStep)
+		if args.ahead != 0 {
+			args.ahead += uintptr(now * args.numTaps * (args.k / aheadUnit) * args.aheadStep)
+		}
 		tiles -= now
 		if tiles > 0 {
 			args.a, args.c = unsafe.Add(args.a, now*args.aTile), unsafe.Add(args.c, now*args.cTile)

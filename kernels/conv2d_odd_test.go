@@ -9,13 +9,14 @@ import (
 )
 
 // oddShapes are computed by every algorithm there is: taps, gathered rows, planes,
-// unfolded rows, and Winograd's where it is asked for.
+// unfolded rows, turned products, and Winograd's where it is asked for.
 var oddShapes = map[string]Conv2dShape{
 	"taps":     {9, 36, 8, 9, 44, 3, 3, 1, 1},
 	"gathered": {1, 36, 4, 5, 44, 3, 3, 1, 1},
 	"stride 2": {9, 36, 8, 9, 44, 3, 3, 2, 1},
 	"planes":   {17, 3, 8, 9, 20, 3, 3, 1, 1},
 	"unfolded": {2, 3, 8, 9, 20, 3, 3, 1, 1},
+	"turned":   {20, 20, 8, 9, 5, 3, 3, 2, 1},
 	"one row":  {1, 40, 1, 1, 33, 1, 1, 1, 0},
 }
 

@@ -268,7 +268,7 @@ func (b *planBuilder) block(block convBlock) {
 
 // chunkElements is how much of the operand the blocks of a chunk cover: they
 // share the weights' panels while they stay in the second-level cache. Of a short
-// operand there are minChunks for the threads, if of minChunkRows.
+// operand there are about minChunks for the threads, of at least minChunkRows.
 const (
 	chunkElements = 1 << 16
 	minChunks     = 16

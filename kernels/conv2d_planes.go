@@ -10,7 +10,8 @@ import (
 // forward and backward weights read the input as planes, [H][W][C][N]: the images of
 // a channel lie side by side, which is the column form of A, and the channels of
 // neighbouring pixels follow one another at the same distance. So all taps of a line
-// of the kernel are one product of depth KW*C, read in place.
+// of the kernel are one product of depth KW*C, read in place. Forward to few channels is
+// turned instead.
 
 // planeChannels is up to how many channels that pays, planeImages from how many
 // images on.

@@ -199,7 +199,7 @@ func TestRowsAreGatheredWhereBlocksAreSmall(t *testing.T) {
 }
 
 // Turning is for results of few channels, where it saves up to two thirds of LeNet's
-// products. Vectors of one element, of the portable level, are never empty.
+// products. The portable level has tiles of two rows only.
 func TestFewChannelsAreTurned(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		kern, vectors := brgemmOf[float32](), CurrentLevel() != Portable

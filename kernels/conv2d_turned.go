@@ -5,14 +5,16 @@ import "unsafe"
 // With few channels in the result, such as LeNet's six, most of a vector of channels
 // is empty. Such a product is turned: the channels of the result are its rows, with the
 // weights as the column form of A, and the images of a pixel its columns, from planes
-// of the operand. Each sum keeps its order.
+// of the operand.
 
 // turns tells whether a product in direction d is turned: where a quarter of the
-// vectors would be empty and there are images enough to fill others.
+// vectors would be empty, the channels are rows of one tile and there are images enough
+// to fill vectors, which do not lie so that they fall into one set of a first-level
+// cache.
 func (s Conv2dShape) turns(d ConvDirection, kern *brgemmKernels) bool {
 	_, width := d.depthWidth(s)
 	return width <= kern.mr && 4*width <= 3*ceilTo(width, kern.lanes) &&
-		s.N >= planeImages && (kern.masked || s.N%kern.lanes == 0)
+		s.N >= planeImages && s.N*8%conflictStride != 0 && (kern.masked || s.N%kern.lanes == 0)
 }
 
 // adjacent tells whether taps are neighbours in the kernel and in the operand, so that

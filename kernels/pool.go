@@ -14,6 +14,7 @@ var (
 	threads     atomic.Int32
 	startMu     sync.Mutex
 	startedPool int // workers started so far, under startMu
+	working     atomic.Int32
 	jobs        = make(chan *job, MaxThreads)
 )
 
@@ -139,6 +140,15 @@ func offer(j *job, copies int) {
 	}
 }
 
+// help runs tasks of j unless it has helpers enough, or other jobs have: one may be
+// nested in another.
+func (j *job) help() {
+	if working.Add(1) < threads.Load() && j.seats.Add(-1) >= 0 {
+		j.run()
+	}
+	working.Add(-1)
+}
+
 func (j *job) run() {
 	for {
 		i := j.next.Add(1) - 1
@@ -171,9 +181,7 @@ func startWorkers(n int) {
 	for ; startedPool < n; startedPool++ {
 		go func() {
 			for j := range jobs {
-				if j.seats.Add(-1) >= 0 {
-					j.run()
-				}
+				j.help()
 				j.release()
 			}
 		}()

@@ -50,6 +50,25 @@ func TestParallelUsesNoMoreThanThreads(t *testing.T) {
 	}
 }
 
+func TestNestedCallsUseNoMoreThanThreads(t *testing.T) {
+	for _, threads := range []int{2, 3} {
+		withThreads(t, threads)
+		var now, most atomic.Int32
+		Parallel(threads, func(int) {
+			Parallel(20, func(int) {
+				n := now.Add(1)
+				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+				}
+				time.Sleep(time.Millisecond)
+				now.Add(-1)
+			})
+		})
+		if got := most.Load(); got != int32(threads) {
+			t.Errorf("%d tasks at once, want %d", got, threads)
+		}
+	}
+}
+
 // Nested and concurrent calls once deadlocked when workers waited for each other.
 func TestParallelNestsAndRunsConcurrently(t *testing.T) {
 	withThreads(t, 4)
