@@ -14,9 +14,16 @@ var (
 	threads     atomic.Int32
 	startMu     sync.Mutex
 	startedPool int // workers started so far, under startMu
-	working     atomic.Int32
 	jobs        = make(chan *job, MaxThreads)
 )
+
+// working counts the workers at work, in a cache line of its own: every call reads what
+// lies beside threads.
+var working struct {
+	_ [64]byte
+	atomic.Int32
+	_ [64]byte
+}
 
 func init() { threads.Store(int32(min(runtime.GOMAXPROCS(0), MaxThreads))) }
 
@@ -82,7 +89,7 @@ func Parallel(n int, fn func(i int)) {
 	startWorkers(helpers + spare)
 	j := newJob(n, helpers, fn)
 	offer(j, helpers+spare)
-	j.run()
+	j.run(false)
 	<-j.over
 	failure := j.failure.Load()
 	j.release()
@@ -143,36 +150,50 @@ func offer(j *job, copies int) {
 // help runs tasks of j unless it has helpers enough, or other jobs have: one may be
 // nested in another.
 func (j *job) help() {
-	if working.Add(1) < threads.Load() && j.seats.Add(-1) >= 0 {
-		j.run()
+	if j.seats.Add(-1) < 0 {
+		return
+	}
+	if working.Add(1) < threads.Load() {
+		j.run(true)
+		return
 	}
 	working.Add(-1)
+	j.seats.Add(1) // for a worker that is about to finish another job
 }
 
-func (j *job) run() {
-	for {
+// run runs tasks until none is left. A worker stops counting as one before the caller
+// hears that the job is over, since that begins the next one at once.
+func (j *job) run(worker bool) {
+	last := false
+	for !last {
 		i := j.next.Add(1) - 1
 		if i >= j.n {
-			return
+			break
 		}
-		j.task(int(i))
+		last = j.task(int(i))
+	}
+	if worker {
+		working.Add(-1)
+	}
+	if last {
+		j.over <- struct{}{}
 	}
 }
 
-// task runs one task, or skips it after a failure, and counts it either way.
-func (j *job) task(i int) {
+// task runs one task, or skips it after a failure, counts it either way, and tells
+// whether it was the last to be done.
+func (j *job) task(i int) (last bool) {
 	defer func() {
 		if r := recover(); r != nil {
 			failure := r // r itself would be allocated for every task
 			j.failure.CompareAndSwap(nil, &failure)
 		}
-		if j.done.Add(1) == j.n {
-			j.over <- struct{}{}
-		}
+		last = j.done.Add(1) == j.n
 	}()
 	if j.failure.Load() == nil {
 		j.fn(i)
 	}
+	return false
 }
 
 func startWorkers(n int) {
