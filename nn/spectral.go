@@ -199,8 +199,11 @@ func (s *SpectralNorm) iterate(ctx *autograd.Context) {
 	defer p.free()
 	u, v := s.U.Value.Float32s(), s.V.Value.Float32s()
 	sigma := 0.0
-	for range s.Iterations {
+	for i := range s.Iterations {
 		p.transposed(v, u)
+		if i == s.Iterations-1 {
+			p.packed[kernels.ConvBackwardData].Free() // others iterate at the same time
+		}
 		kernels.Normalize(v, v, normEps)
 		p.apply(u, v)
 		sigma = kernels.Normalize(u, u, normEps)
