@@ -305,12 +305,12 @@ func (s *slicesToSum) block(t int) {
 
 // storeWeights turns sums [KH*KW][C][ocPad] into [OC][C][KH*KW].
 func storeWeights(dw, sums []float32, s Conv2dShape, ocPad int, accumulate bool) {
-	storeWeightsLoop.parallel(ceilDiv(s.C, storeBlock)*ceilDiv(s.OC, storeBlock), weightsToStore{dw, sums, s, ocPad, accumulate})
+	storeWeightsLoop.parallel(ceilDiv(s.C, storeChannels)*ceilDiv(s.OC, storeOutputs), weightsToStore{dw, sums, s, ocPad, accumulate})
 }
 
-// storeBlock is how many channels both ways a task turns: the sums of all taps stay
-// in the first-level cache.
-const storeBlock = 16
+// storeChannels and storeOutputs are how many input and output channels a task turns:
+// neighbouring cache lines of each row of sums, and of each row of weights too.
+const storeChannels, storeOutputs = 16, 64
 
 // weightsToStore is a call of storeWeights.
 type weightsToStore struct {
@@ -323,20 +323,21 @@ type weightsToStore struct {
 var storeWeightsLoop = newLoop((*weightsToStore).block)
 
 func (w *weightsToStore) block(b int) {
-	s, taps, cBlocks := &w.s, w.s.KH*w.s.KW, ceilDiv(w.s.C, storeBlock)
-	channels, outputs := blockSpan(storeBlock, s.C, b%cBlocks), blockSpan(storeBlock, s.OC, b/cBlocks)
+	s, taps, outBlocks := &w.s, w.s.KH*w.s.KW, ceilDiv(w.s.OC, storeOutputs)
+	channels, outputs := blockSpan(storeChannels, s.C, b/outBlocks), blockSpan(storeOutputs, s.OC, b%outBlocks)
 	// rows [c][tap] of outputs, to be turned.
-	rows := takeScratch[float32](2 * storeBlock * storeBlock * taps)
+	const block = storeChannels * storeOutputs
+	rows := takeScratch[float32](2 * block * taps)
 	defer rows.drop()
-	turned := rows.data[storeBlock*storeBlock*taps:]
+	turned := rows.data[block*taps:]
 	for c := range channels.len() {
 		for t := range taps {
-			row := rows.data[(c*taps+t)*storeBlock : (c*taps+t)*storeBlock+outputs.len()]
+			row := rows.data[(c*taps+t)*storeOutputs:][:outputs.len()]
 			copy(row, w.sums[(t*s.C+channels.from+c)*w.ocPad+outputs.from:])
 		}
 	}
 	length := channels.len() * taps
-	transpose(turned, length, rows.data, storeBlock, length, outputs.len())
+	transpose(turned, length, rows.data, storeOutputs, length, outputs.len())
 	for i := range outputs.len() {
 		to := w.dw[((outputs.from+i)*s.C+channels.from)*taps:]
 		from := turned[i*length : (i+1)*length]
@@ -344,9 +345,8 @@ func (w *weightsToStore) block(b int) {
 			copy(to, from)
 			continue
 		}
-		for j, v := range from {
-			to[j] += v
-		}
+		sum := vectorStream{data: to[:length]}
+		vecAdd.call(1, length, 0, nil, []vectorStream{sum, {data: from}, sum})
 	}
 }
 
