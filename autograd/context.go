@@ -93,6 +93,10 @@ func (v *Variable) free() {
 		return
 	}
 	m.freed = true
+	if v.moments != nil { // that nobody took
+		m.pool.Put(v.moments)
+		v.moments = nil
+	}
 	for _, view := range m.views {
 		view.Value.Invalidate()
 	}

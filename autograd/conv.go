@@ -12,7 +12,8 @@ type Conv2dOptions struct {
 	Stride, Padding int
 
 	// Moments has the moments of each channel gathered along with the result in
-	// training, for the batch normalisation that reads it next.
+	// training, for the batch normalisation that reads it next; its value must not
+	// be changed before.
 	Moments bool
 }
 

@@ -15,6 +15,7 @@ var (
 	startMu     sync.Mutex
 	startedPool int // workers started so far, under startMu
 	jobs        = make(chan *job, MaxThreads)
+	refused     = make(chan *job, MaxThreads) // by workers when as many as may were at work
 )
 
 // working counts the workers at work, in a cache line of its own: every call reads what
@@ -148,63 +149,83 @@ func offer(j *job, copies int) {
 }
 
 // help runs tasks of j unless it has helpers enough, or other jobs have: one may be
-// nested in another.
-func (j *job) help() {
+// nested in another. Then j waits in refused for a worker that becomes free.
+func (j *job) help() (helped bool) {
+	defer j.release()
 	if j.seats.Add(-1) < 0 {
-		return
+		return false
 	}
 	if working.Add(1) < threads.Load() {
 		j.run(true)
-		return
+		return true
 	}
 	working.Add(-1)
-	j.seats.Add(1) // for a worker that is about to finish another job
+	j.seats.Add(1)
+	j.holders.Add(1)
+	select {
+	case refused <- j:
+	default:
+		j.release()
+	}
+	return false
 }
 
 // run runs tasks until none is left. A worker stops counting as one before the caller
 // hears that the job is over, since that begins the next one at once.
 func (j *job) run(worker bool) {
 	last := false
+	defer func() {
+		if worker {
+			working.Add(-1)
+		}
+		if last {
+			j.over <- struct{}{}
+		}
+	}()
 	for !last {
 		i := j.next.Add(1) - 1
 		if i >= j.n {
-			break
+			return
 		}
-		last = j.task(int(i))
-	}
-	if worker {
-		working.Add(-1)
-	}
-	if last {
-		j.over <- struct{}{}
+		j.task(int(i), &last)
 	}
 }
 
-// task runs one task, or skips it after a failure, counts it either way, and tells
-// whether it was the last to be done.
-func (j *job) task(i int) (last bool) {
+// task runs one task, or skips it after a failure, counts it either way, and sets last
+// if it was the last to be done.
+func (j *job) task(i int, last *bool) {
 	defer func() {
 		if r := recover(); r != nil {
 			failure := r // r itself would be allocated for every task
 			j.failure.CompareAndSwap(nil, &failure)
 		}
-		last = j.done.Add(1) == j.n
+		*last = j.done.Add(1) == j.n
 	}()
 	if j.failure.Load() == nil {
 		j.fn(i)
 	}
-	return false
 }
 
 func startWorkers(n int) {
 	startMu.Lock()
 	defer startMu.Unlock()
 	for ; startedPool < n; startedPool++ {
-		go func() {
-			for j := range jobs {
-				j.help()
-				j.release()
+		go work()
+	}
+}
+
+// work helps with one job after the other, and with those that were refused while there
+// is room.
+func work() {
+	for j := range jobs {
+		for more := j.help(); more || working.Load()+1 < threads.Load(); {
+			select {
+			case j = <-refused:
+				more = j.help()
+				continue
+			default:
 			}
-		}()
+			break
+		}
 	}
 }

@@ -69,6 +69,30 @@ func TestNestedCallsUseNoMoreThanThreads(t *testing.T) {
 	}
 }
 
+// A worker that becomes free while a nested call goes on helps with that.
+func TestNestedCallsGetAWorkerThatBecomesFree(t *testing.T) {
+	withThreads(t, 3)
+	var most atomic.Int32
+	Parallel(3, func(i int) {
+		if i > 0 {
+			time.Sleep(5 * time.Millisecond)
+			return
+		}
+		var now atomic.Int32
+		Parallel(100, func(int) {
+			if n := now.Add(1); n > most.Load() {
+				most.Store(n)
+			}
+			time.Sleep(time.Millisecond)
+			now.Add(-1)
+		})
+	})
+	// Two, where the nested call is a worker's and the caller waits.
+	if got := most.Load(); got < 2 {
+		t.Errorf("%d tasks at once, want at least 2", got)
+	}
+}
+
 // Nested and concurrent calls once deadlocked when workers waited for each other.
 func TestParallelNestsAndRunsConcurrently(t *testing.T) {
 	withThreads(t, 4)

@@ -46,21 +46,19 @@ func (c *Conv2d) forward(ctx *autograd.Context, x *autograd.Variable, moments bo
 	return autograd.Conv2d(ctx, x, c.Weight, c.Bias, autograd.Conv2dOptions{Stride: c.Stride, Padding: c.Padding, Moments: moments})
 }
 
-// convolution is a layer that can gather the moments of its result.
-type convolution interface {
-	forward(ctx *autograd.Context, x *autograd.Variable, moments bool) *autograd.Variable
-}
-
 // ConvNormAct returns act(bn(conv(x)) + residual), residual may be nil. In training the
 // convolutions of this package gather the batch's statistics with their result.
 func ConvNormAct(ctx *autograd.Context, x *autograd.Variable, conv Layer, bn *BatchNorm2d, act kernels.Activation, residual *autograd.Variable) *autograd.Variable {
 	var h *autograd.Variable
-	if c, ok := conv.(convolution); ok {
+	switch c := conv.(type) {
+	case *Conv2d:
 		h = c.forward(ctx, x, true)
-	} else {
+	case *SNConv2d:
+		h = c.forward(ctx, x, true)
+	case *SNMatrix:
+		h = c.forward(ctx, x, true)
+	default:
 		h = conv.Forward(ctx, x)
 	}
-	y := bn.ForwardFused(ctx, h, act, residual)
-	ctx.Release(h)
-	return y
+	return Then(ctx, x, h, bn.ForwardFused(ctx, h, act, residual))
 }

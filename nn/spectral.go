@@ -202,7 +202,7 @@ func (s *SpectralNorm) iterate(ctx *autograd.Context) {
 	for i := range s.Iterations {
 		p.transposed(v, u)
 		if i == s.Iterations-1 {
-			p.packed[kernels.ConvBackwardData].Free() // others iterate at the same time
+			p.packed[kernels.ConvBackwardData].Free() // so that the peak holds one packed copy of each layer at work
 		}
 		kernels.Normalize(v, v, normEps)
 		p.apply(u, v)
