@@ -8,12 +8,7 @@ import (
 
 // The fused form has the bits of its parts one after the other.
 func TestConv2dForwardFused(t *testing.T) {
-	for _, a := range []ConvAlgorithm{ConvDirect, ConvWinograd} {
-		t.Run(a.String(), func(t *testing.T) {
-			withAlgorithm(t, a)
-			eachLevel(t, checkConv2dForwardFused)
-		})
-	}
+	eachAlgorithm(t, func(t *testing.T) { eachLevel(t, checkConv2dForwardFused) })
 }
 
 func checkConv2dForwardFused(t *testing.T) {

@@ -9,12 +9,7 @@ import (
 // The moments have the bits of a pass over the result, whichever algorithm and however
 // many threads complete its parts.
 func TestConv2dForwardMoments(t *testing.T) {
-	for _, a := range []ConvAlgorithm{ConvDirect, ConvWinograd} {
-		t.Run(a.String(), func(t *testing.T) {
-			withAlgorithm(t, a)
-			eachLevel(t, checkConv2dForwardMoments)
-		})
-	}
+	eachAlgorithm(t, func(t *testing.T) { eachLevel(t, checkConv2dForwardMoments) })
 }
 
 func checkConv2dForwardMoments(t *testing.T) {

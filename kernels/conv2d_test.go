@@ -222,12 +222,7 @@ func TestFewChannelsAreTurned(t *testing.T) {
 
 // The bits must not depend on the number of threads.
 func TestConv2dBitsDoNotDependOnThreads(t *testing.T) {
-	for _, a := range []ConvAlgorithm{ConvDirect, ConvWinograd} {
-		t.Run(a.String(), func(t *testing.T) {
-			withAlgorithm(t, a)
-			checkConv2dThreads(t)
-		})
-	}
+	eachAlgorithm(t, checkConv2dThreads)
 }
 
 func checkConv2dThreads(t *testing.T) {

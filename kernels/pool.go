@@ -218,14 +218,23 @@ func startWorkers(n int) {
 // is room.
 func work() {
 	for j := range jobs {
-		for more := j.help(); more || working.Load()+1 < threads.Load(); {
-			select {
-			case j = <-refused:
-				more = j.help()
-				continue
-			default:
+		helped := j.help()
+		for helped || working.Load()+1 < threads.Load() {
+			next := takeRefused()
+			if next == nil {
+				break
 			}
-			break
+			helped = next.help()
 		}
+	}
+}
+
+// takeRefused returns a job that waits for a worker, or nil.
+func takeRefused() *job {
+	select {
+	case j := <-refused:
+		return j
+	default:
+		return nil
 	}
 }

@@ -16,8 +16,12 @@ var winogradChunkBytes = sync.OnceValue(func() int {
 	return min(max(l2, 1<<18), 1<<20)
 })
 
-// winogradRows are the rows below which reading the filters would cost too much.
-const winogradRows = 64
+// winogradRows are the rows below which reading the filters would cost too much,
+// winogradSharedRows those of fewer images than threads, which would wait otherwise.
+const (
+	winogradRows       = 64
+	winogradSharedRows = 8
+)
 
 // winogradConv is a convolution, forward or backward data: c is the result, a the
 // operand.
@@ -47,7 +51,7 @@ func winogradProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirectio
 	w.tiles = min(max(most/w.images, 1), w.count())
 	if threads := Threads(); s.N < threads {
 		// Too few images to give each thread some: tiles are shared out.
-		w.tiles = min(w.tiles, max(ceilDiv(w.count(), threads), winogradRows/8))
+		w.tiles = min(w.tiles, max(ceilDiv(w.count(), threads), winogradSharedRows))
 	}
 	chunks := ceilDiv(w.count(), w.tiles)
 	if threads := Threads(); s.N >= threads && parts*chunks < 4*threads && parts*chunks%threads != 0 {

@@ -18,6 +18,16 @@ func withAlgorithm(t testing.TB, a ConvAlgorithm) {
 	}
 }
 
+// eachAlgorithm runs f with each.
+func eachAlgorithm(t *testing.T, f func(t *testing.T)) {
+	for _, a := range []ConvAlgorithm{ConvDirect, ConvWinograd} {
+		t.Run(a.String(), func(t *testing.T) {
+			withAlgorithm(t, a)
+			f(t)
+		})
+	}
+}
+
 // winogradBound is the error that F(4x4, 3x3) may make beside the largest sum of
 // absolute products, in units of rounding: the transforms mix the values of a tile,
 // so an error is not in proportion to the sum it lands in.

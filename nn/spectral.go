@@ -202,7 +202,8 @@ func (s *SpectralNorm) iterate(ctx *autograd.Context) {
 	for i := range s.Iterations {
 		p.transposed(v, u)
 		if i == s.Iterations-1 {
-			p.packed[kernels.ConvBackwardData].Free() // so that the peak holds one packed copy of each layer at work
+			// Of the layers at work one packed copy each is the peak.
+			p.packed[kernels.ConvBackwardData].Free()
 		}
 		kernels.Normalize(v, v, normEps)
 		p.apply(u, v)
