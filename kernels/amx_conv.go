@@ -37,7 +37,7 @@ func amxPack(dst []uint16, w []float32, s Conv2dShape, d ConvDirection) {
 	depth, width := d.depthWidth(s)
 	taps, panelLen := s.KH*s.KW, amxPanelLen(s, d)
 	unfolds := d == ConvForward && s.unfolds()
-	block := 16 // of the depth, as in packDirect
+	block := packDepth
 	if unfolds {
 		block = depth
 	}
@@ -45,9 +45,12 @@ func amxPack(dst []uint16, w []float32, s Conv2dShape, d ConvDirection) {
 	Parallel(ceilDiv(width, amxPanel)*blocks, func(task int) {
 		p := task / blocks
 		rows, cols := blockSpan(block, depth, task%blocks), min(amxPanel, width-p*amxPanel)
-		turned := takeScratch[float32](2 * block * taps * amxPanel)
+		turned := takeScratch[float32](2*block*taps*amxPanel + turnedSlack)
 		defer turned.drop()
-		amxTurnWeights(turned.data, w, s, d, p*amxPanel, cols, rows)
+		if cols < amxPanel {
+			clear(turned.data)
+		}
+		turnWeights(turned.data, amxPanel, w, &s, d, p*amxPanel, cols, rows)
 		panel := dst[p*panelLen : (p+1)*panelLen]
 		if unfolds {
 			// Rows [C][KH*KW] become [KH*KW][C].
@@ -61,22 +64,9 @@ func amxPack(dst []uint16, w []float32, s Conv2dShape, d ConvDirection) {
 			pairRows(panel, panelLen, ordered, amxPanel, taps*depth, cols)
 			return
 		}
-		for t := range taps {
-			pairRows(panel[(t*depth+rows.from)*amxPanel:], panelLen, turned.data[t*amxPanel:], taps*amxPanel, rows.len(), cols)
-		}
+		// The taps of a row lie side by side as panels do.
+		pairRows(panel[rows.from*amxPanel:], depth*amxPanel, turned.data, taps*amxPanel, rows.len(), taps*amxPanel)
 	})
-}
-
-// amxTurnWeights writes [rows][KH*KW][32] of a panel of weights.
-func amxTurnWeights(turned, w []float32, s Conv2dShape, d ConvDirection, col, cols int, rows span) {
-	taps := s.KH * s.KW
-	if d == ConvForward {
-		transpose(turned, amxPanel, w[(col*s.C+rows.from)*taps:], s.C*taps, cols, rows.len()*taps)
-		return
-	}
-	for i := range rows.len() {
-		transpose(turned[i*taps*amxPanel:], amxPanel, w[((rows.from+i)*s.C+col)*taps:], taps, cols, taps)
-	}
 }
 
 // amxForward computes y = act(conv2d(x, w) + bias + residual), rounded to bfloat16.

@@ -110,7 +110,7 @@ func (u *amxUnfolded) backwardWeights(dw []float32, dy []uint16, accumulate bool
 		})
 	})
 	sumSlices(sums.data, slices)
-	storeWeights(dw, sums.data, *s, ocPad, accumulate)
+	storeWeights(dw, sums.data, sumsByTap, *s, ocPad, accumulate)
 }
 
 // amxPairPixels packs rows of n numbers in panels that are filled up with zeros to

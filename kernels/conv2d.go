@@ -54,6 +54,15 @@ func product(sizes []int) int {
 	return p
 }
 
+// reads returns the positions of the input that outputs of one side read.
+func (s Conv2dShape) reads(outputs span, kernel, size int) span {
+	from := outputs.from*s.Stride - s.Padding
+	return span{max(from, 0), min((outputs.to-1)*s.Stride-s.Padding+kernel, size)}
+}
+
+// reach is how many positions of the input n neighbouring outputs read at most.
+func (s Conv2dShape) reach(n, kernel, size int) int { return min((n-1)*s.Stride+kernel, size) }
+
 func (s Conv2dShape) inputLen() int  { return s.N * s.C * s.H * s.W }
 func (s Conv2dShape) outputLen() int { return s.N * s.OC * s.OutH() * s.OutW() }
 func (s Conv2dShape) weightLen() int { return s.OC * s.C * s.KH * s.KW }
@@ -179,21 +188,31 @@ func (p *packing) pack(panel []float32, tapRows, j int, rows span) {
 	s, w, nr, taps := &p.s, p.w, p.nr, p.s.KH*p.s.KW
 	_, width := p.d.depthWidth(*s)
 	cols := min(nr, width-j*nr)
-	turned := takeScratch[float32](packDepth * taps * nr)
+	turned := takeScratch[float32](packDepth*taps*nr + turnedSlack)
 	defer turned.drop()
-	if p.d == ConvForward {
-		// [cols][rows*taps] of w, turned, is [rows][taps][cols].
-		transpose(turned.data, nr, w[(j*nr*s.C+rows.from)*taps:], s.C*taps, cols, rows.len()*taps)
-	} else {
-		// [cols][taps] of w for each row, turned, is [taps][cols].
-		for i := range rows.len() {
-			transpose(turned.data[i*taps*nr:], nr, w[((rows.from+i)*s.C+j*nr)*taps:], taps, cols, taps)
-		}
+	turnWeights(turned.data, nr, w, s, p.d, j*nr, cols, rows)
+	packTiles(panel, nr, tapRows*nr, turned.data, taps*nr, nr, rows.len(), cols, taps)
+}
+
+// turnWeights writes columns of the width of weights, from col on, as rows
+// [depth][KH*KW][columns], row apart, for some of the depth. turned has turnedSlack more.
+func turnWeights(turned []float32, row int, w []float32, s *Conv2dShape, d ConvDirection, col, cols int, depth span) {
+	taps := s.KH * s.KW
+	if d == ConvForward {
+		// [cols][depth*taps] of w
+		transpose(turned, row, w[(col*s.C+depth.from)*taps:], s.C*taps, cols, depth.len()*taps)
+		return
 	}
-	for k := range rows.len() {
-		for t := range taps {
-			row := panel[(t*tapRows+k)*nr : (t*tapRows+k+1)*nr]
-			clear(row[copy(row, turned.data[(k*taps+t)*nr:(k*taps+t)*nr+cols]):])
+	for i := range depth.len() {
+		// [cols][taps] of w
+		to, from := turned[i*taps*row:], w[((depth.from+i)*s.C+col)*taps:]
+		if taps == 1 {
+			copy(to[:cols], from)
+		} else {
+			transposeOver(to, row, from, taps, cols, taps)
 		}
 	}
 }
+
+// turnedSlack is room past the last turned row for what transposeOver writes there.
+const turnedSlack = 1 << 10

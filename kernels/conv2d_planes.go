@@ -196,7 +196,7 @@ func (p planes) backwardWeights(dw, dy []float32, accumulate bool) {
 	w.sums = sums.data
 	planesWeightsLoop.parallel(w.slices, w)
 	sumSlices(sums.data, w.slices)
-	storeWeights(dw, sums.data, s, w.ocPad, accumulate)
+	storeWeights(dw, sums.data, sumsByTap, s, w.ocPad, accumulate)
 }
 
 func (p *planesWeights) slice(i int) {

@@ -156,5 +156,5 @@ func (u *unfolded) backwardWeights(dw, dy []float32, accumulate bool) {
 		})
 	})
 	sumSlices(sums.data, slices)
-	storeWeights(dw, sums.data, *s, ocPad, accumulate)
+	storeWeights(dw, sums.data, sumsByTap, *s, ocPad, accumulate)
 }

@@ -41,7 +41,7 @@ func Conv2dBackwardWeights(dw, x, dy []float32, s Conv2dShape, accumulate bool) 
 	defer g.sums.drop()
 	weightsLoop.parallel(g.slices*g.rowGroups*g.colGroups, g)
 	sumSlices(g.sums.data, g.slices)
-	storeWeights(dw, g.sums.data, s, g.ocPad, accumulate)
+	storeWeights(dw, g.sums.data, sumsByTap, s, g.ocPad, accumulate)
 }
 
 // weightsProduct is one backward-weights computation.
@@ -107,7 +107,7 @@ func (g *weightsProduct) task(t int) {
 	w.args = takeArgs()
 	defer w.args.drop()
 	w.cut = cutRows(w.channels.len(), g.kern.mr)
-	w.aStep = g.reach(g.lines, g.s.KH, g.s.H) * g.reach(g.columns, g.s.KW, g.s.W) * g.images * w.aK
+	w.aStep = g.s.reach(g.lines, g.s.KH, g.s.H) * g.s.reach(g.columns, g.s.KW, g.s.W) * g.images * w.aK
 	w.bStep = g.lines * g.columns * g.images * g.kern.nr
 	packed := takeScratch[float32](w.cut.tiles*w.aStep + w.panels.len()*w.bStep)
 	defer packed.drop()
@@ -123,11 +123,6 @@ func (g *weightsProduct) task(t int) {
 			}
 		}
 	}
-}
-
-// reach is how many positions of the input n neighbouring outputs read at most.
-func (g *weightsProduct) reach(n, kernel, size int) int {
-	return min((n-1)*g.s.Stride+kernel, size)
 }
 
 // weightsTask is a weightsProduct for some channels and lines.
@@ -159,7 +154,7 @@ type outputBox struct{ lines, columns, images span }
 
 // box adds what one box of the output gives to all taps.
 func (w *weightsTask) box(box outputBox) {
-	inLines, inColumns := w.input(box.lines, w.s.KH, w.s.H), w.input(box.columns, w.s.KW, w.s.W)
+	inLines, inColumns := w.s.reads(box.lines, w.s.KH, w.s.H), w.s.reads(box.columns, w.s.KW, w.s.W)
 	if inLines.len() <= 0 || inColumns.len() <= 0 {
 		return // all padding
 	}
@@ -172,12 +167,6 @@ func (w *weightsTask) box(box outputBox) {
 			}
 		}
 	}
-}
-
-// input returns the positions of the input that outputs of one side read.
-func (w *weightsTask) input(outputs span, kernel, size int) span {
-	from := outputs.from*w.s.Stride - w.s.Padding
-	return span{max(from, 0), min((outputs.to-1)*w.s.Stride-w.s.Padding+kernel, size)}
 }
 
 func (w *weightsTask) packX(lines, columns, images span) {
@@ -303,10 +292,19 @@ func (s *slicesToSum) block(t int) {
 	}
 }
 
-// storeWeights turns sums [KH*KW][C][ocPad] into [OC][C][KH*KW].
-func storeWeights(dw, sums []float32, s Conv2dShape, ocPad int, accumulate bool) {
-	storeWeightsLoop.parallel(ceilDiv(s.C, storeChannels)*ceilDiv(s.OC, storeOutputs), weightsToStore{dw, sums, s, ocPad, accumulate})
+// storeWeights turns sums, whose rows of outputs are in the given order, into
+// [OC][C][KH*KW].
+func storeWeights(dw, sums []float32, order sumOrder, s Conv2dShape, ocPad int, accumulate bool) {
+	storeWeightsLoop.parallel(ceilDiv(s.C, storeChannels)*ceilDiv(s.OC, storeOutputs), weightsToStore{dw, sums, order, s, ocPad, accumulate})
 }
+
+// sumOrder is the order of the sums of backward weights, rows of ocPad.
+type sumOrder int
+
+const (
+	sumsByTap     sumOrder = iota // [KH*KW][C]
+	sumsByChannel                 // [C][KH*KW], as in the weights
+)
 
 // storeChannels and storeOutputs are how many input and output channels a task turns:
 // neighbouring cache lines of each row of sums, and of each row of weights too.
@@ -315,6 +313,7 @@ const storeChannels, storeOutputs = 16, 64
 // weightsToStore is a call of storeWeights.
 type weightsToStore struct {
 	dw, sums   []float32
+	order      sumOrder
 	s          Conv2dShape
 	ocPad      int
 	accumulate bool
@@ -325,28 +324,31 @@ var storeWeightsLoop = newLoop((*weightsToStore).block)
 func (w *weightsToStore) block(b int) {
 	s, taps, outBlocks := &w.s, w.s.KH*w.s.KW, ceilDiv(w.s.OC, storeOutputs)
 	channels, outputs := blockSpan(storeChannels, s.C, b/outBlocks), blockSpan(storeOutputs, s.OC, b%outBlocks)
+	length := channels.len() * taps
+	to, toRow := w.dw[(outputs.from*s.C+channels.from)*taps:], s.C*taps
 	// rows [c][tap] of outputs, to be turned.
 	const block = storeChannels * storeOutputs
-	rows := takeScratch[float32](2 * block * taps)
-	defer rows.drop()
-	turned := rows.data[block*taps:]
-	for c := range channels.len() {
-		for t := range taps {
-			row := rows.data[(c*taps+t)*storeOutputs:][:outputs.len()]
-			copy(row, w.sums[(t*s.C+channels.from+c)*w.ocPad+outputs.from:])
+	memory := takeScratch[float32](2 * block * taps)
+	defer memory.drop()
+	rows, row := memory.data[:block*taps], storeOutputs
+	if w.order == sumsByChannel {
+		rows, row = w.sums[channels.from*taps*w.ocPad+outputs.from:], w.ocPad
+	} else {
+		for c := range channels.len() {
+			for t := range taps {
+				copy(rows[(c*taps+t)*row:][:outputs.len()], w.sums[(t*s.C+channels.from+c)*w.ocPad+outputs.from:])
+			}
 		}
 	}
-	length := channels.len() * taps
-	transpose(turned, length, rows.data, storeOutputs, length, outputs.len())
+	if !w.accumulate {
+		transpose(to, toRow, rows, row, length, outputs.len())
+		return
+	}
+	turned := memory.data[block*taps:]
+	transpose(turned, length, rows, row, length, outputs.len())
 	for i := range outputs.len() {
-		to := w.dw[((outputs.from+i)*s.C+channels.from)*taps:]
-		from := turned[i*length : (i+1)*length]
-		if !w.accumulate {
-			copy(to, from)
-			continue
-		}
-		sum := vectorStream{data: to[:length]}
-		vecAdd.call(1, length, 0, nil, []vectorStream{sum, {data: from}, sum})
+		sum := vectorStream{data: to[i*toRow:][:length]}
+		vecAdd.call(1, length, 0, nil, []vectorStream{sum, {data: turned[i*length:]}, sum})
 	}
 }
 

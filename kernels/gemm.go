@@ -268,6 +268,12 @@ func (s span) cut(n int) iter.Seq2[int, span] {
 	}
 }
 
+// split cuts s into parts whose lengths differ by one at most and returns part i.
+func (s span) split(parts, i int) span {
+	part := split(s.len(), parts, i)
+	return span{s.from + part.from, s.from + part.to}
+}
+
 // split cuts n into parts whose lengths differ by one at most and returns part i.
 func split(n, parts, i int) span { return span{n * i / parts, n * (i + 1) / parts} }
 

@@ -92,6 +92,16 @@ func transposeNarrow(dst []float32, src []float32, srcRow, rows, cols int) {
 	}
 }
 
+// transposeOver is transpose of few columns, where what follows the result in dst may be
+// overwritten: whole blocks are read and written as far as src and dst reach.
+func transposeOver(dst []float32, dstRow int, src []float32, srcRow, rows, cols int) {
+	whole := ceilTo(cols, max(transposeF32[CurrentLevel().tables()].size, 1))
+	if rows > 0 && cols > 0 && (rows-1)*srcRow+whole <= len(src) && (whole-1)*dstRow+rows <= len(dst) {
+		cols = whole
+	}
+	transpose(dst, dstRow, src, srcRow, rows, cols)
+}
+
 //go:norace
 func transposeElements[T float](dst []T, dstRow int, src []T, srcRow, rows, cols int) {
 	for i := range rows {

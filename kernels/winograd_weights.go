@@ -54,7 +54,7 @@ func winogradBackwardWeights(dw, x, dy []float32, s Conv2dShape, accumulate bool
 	taps := takeScratch[float32](9 * s.C * w.ocPad)
 	defer taps.drop()
 	winogradFiltersLoop.parallel(ceilDiv(s.C*w.ocPad, winogradStrip), winogradGradient{w.sums, taps.data, s.C * w.ocPad})
-	storeWeights(dw, taps.data, s, w.ocPad, accumulate)
+	storeWeights(dw, taps.data, sumsByTap, s, w.ocPad, accumulate)
 }
 
 // winogradBatch adds some tiles of some images to the sums, or sets them.
