@@ -15,6 +15,18 @@ type Conv2dOptions struct {
 	// training, for the batch normalisation that reads it next; its value must not
 	// be changed before.
 	Moments bool
+
+	// Spectral has the weight normalised as SpectralScale does it, while it is packed;
+	// nil: it is taken as it is.
+	Spectral *SpectralScaleOptions
+}
+
+// scale is what the weight is multiplied with.
+func (o *Conv2dOptions) scale() float32 {
+	if o.Spectral == nil {
+		return 1
+	}
+	return float32(o.Spectral.factor())
 }
 
 // Conv2d returns the cross-correlation of x [N, C, H, W] with weight
@@ -49,12 +61,16 @@ func conv2dForward(ctx *Context, n *Node) {
 	if n.value(2) != nil {
 		n.wantVector(2, "bias", s.OC)
 	}
+	o := n.Attrs.(Conv2dOptions)
+	if o.Spectral != nil {
+		o.Spectral.prepare(ctx, n, n.Inputs[1])
+	}
 	y := ctx.newImage(n, s.N, s.OC, s.OutH(), s.OutW())
 	r := ctx.Trace()
 	start := r.Start()
-	packed := packWeights(n.Inputs[1], s, kernels.ConvForward, y.DType(), !ctx.Training)
+	packed := packWeights(n.Inputs[1], o.scale(), s, kernels.ConvForward, y.DType(), !ctx.Training)
 	start = n.part(r, start, trace.Pack)
-	if n.Attrs.(Conv2dOptions).Moments && ctx.Training && y.DType() == tensor.Float32 {
+	if o.Moments && ctx.Training && y.DType() == tensor.Float32 {
 		n.Output.moments = ctx.pool().Get(tensor.Float32, 2, s.OC)
 		mean, variance := splitMoments(n.Output.moments)
 		kernels.Conv2dForwardMoments(y.Float32s(), n.floats(0), packed.f32, n.floats(2), mean, variance, s)
@@ -65,6 +81,15 @@ func conv2dForward(ctx *Context, n *Node) {
 	packed.free()
 }
 
+// conv2dReads: the gradient of a weight that is normalised needs the weight too.
+func conv2dReads(n *Node) reads {
+	r := productReads(n)
+	if n.Attrs.(Conv2dOptions).Spectral != nil && n.Inputs[1].requiresGrad {
+		r |= 2
+	}
+	return r
+}
+
 // splitMoments returns the two rows of moments.
 func splitMoments(m *tensor.Tensor) (mean, variance []float32) {
 	c := m.Dim(1)
@@ -72,11 +97,25 @@ func splitMoments(m *tensor.Tensor) (mean, variance []float32) {
 }
 
 func conv2dBackward(t *Tape, n *Node, dy *tensor.Tensor) {
-	s := n.conv2dShape()
+	s, o := n.conv2dShape(), n.Attrs.(Conv2dOptions)
 	if g, accumulate := t.target(n.Inputs[1]); g != nil {
 		start := t.Trace.Start()
-		convWeightsGradient(g, n.value(0), dy, s, accumulate)
-		n.part(t.Trace, start, trace.BackwardWeights)
+		if o.Spectral == nil {
+			convWeightsGradient(g, n.value(0), dy, s, accumulate)
+			n.part(t.Trace, start, trace.BackwardWeights)
+		} else {
+			scaled := g // the gradient of the normalised weight
+			if accumulate {
+				scaled = t.Pool().GetLike(g)
+			}
+			convWeightsGradient(scaled, n.value(0), dy, s, false)
+			start = n.part(t.Trace, start, trace.BackwardWeights)
+			o.Spectral.addGradient(n, g, accumulate, scaled, n.value(1))
+			n.part(t.Trace, start, trace.BackwardNorm)
+			if accumulate {
+				t.Pool().Put(scaled)
+			}
+		}
 	}
 	if start := t.Trace.Start(); n.Inputs[2] != nil {
 		biasBackward(t, n, dy, s.N*s.OutH()*s.OutW(), s.OC)
@@ -84,7 +123,7 @@ func conv2dBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 	}
 	if g, accumulate := t.target(n.Inputs[0]); g != nil {
 		start := t.Trace.Start()
-		packed := packWeights(n.Inputs[1], s, kernels.ConvBackwardData, dy.DType(), false)
+		packed := packWeights(n.Inputs[1], o.scale(), s, kernels.ConvBackwardData, dy.DType(), false)
 		start = n.part(t.Trace, start, trace.Pack)
 		packed.backwardData(g, dy, s, accumulate)
 		n.part(t.Trace, start, trace.BackwardData)

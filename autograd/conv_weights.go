@@ -19,16 +19,17 @@ type packedWeights struct {
 	kept      bool
 }
 
-// packWeights returns the weights w packed for direction d and activations of type
-// dt. A parameter keeps the packed copy of its current version, which any number of
+// packWeights returns the weights scale·w packed for direction d and activations of
+// type dt. Where the scale is 1 a parameter keeps the packed copy of its current version, which any number of
 // goroutines may use; keep tells whether to make such a copy if there is none.
 // Otherwise the copy is temporary. The caller frees what it gets.
-func packWeights(w *Variable, s kernels.Conv2dShape, d kernels.ConvDirection, dt tensor.DType, keep bool) packedWeights {
-	p := packedWeights{dtype: dt, level: kernels.CurrentLevel(), form: s.WeightForm(d), kept: keep && w.param != nil}
+func packWeights(w *Variable, scale float32, s kernels.Conv2dShape, d kernels.ConvDirection, dt tensor.DType, keep bool) packedWeights {
+	p := packedWeights{dtype: dt, level: kernels.CurrentLevel(), form: s.WeightForm(d)}
+	p.kept = keep && w.param != nil && scale == 1
 	if dt == tensor.BFloat16 {
 		p.form = s.WeightFormBF16(d)
 	}
-	if w.param != nil {
+	if w.param != nil && scale == 1 {
 		// The version is read before the value: a copy made while the value
 		// changes is never taken for one of the new version.
 		p.version = w.param.version.Load()
@@ -41,12 +42,12 @@ func packWeights(w *Variable, s kernels.Conv2dShape, d kernels.ConvDirection, dt
 	case dt == tensor.BFloat16 && p.kept:
 		p.bf16 = kernels.PackConv2dBF16(values, s, d)
 	case dt == tensor.BFloat16:
-		p.bf16 = kernels.PackTemporaryBF16(values, s, d)
+		p.bf16 = kernels.PackTemporaryBF16(values, scale, s, d)
 	case p.kept:
 		p.f32 = make([]float32, kernels.PackedConv2dLen(s, d))
 		kernels.PackConv2d(p.f32, values, s, d)
 	default:
-		p.temporary = kernels.PackTemporary(values, s, d)
+		p.temporary = kernels.PackTemporary(values, scale, s, d)
 		p.f32 = p.temporary.Data
 	}
 	if p.kept {

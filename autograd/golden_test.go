@@ -145,7 +145,7 @@ func (c *goldenCase) runSpectral(t *testing.T) {
 	oc, ic := w.Value.Dim(0), w.Value.Dim(1)
 	outSize := (c.Size+2*c.Padding-c.Kernel)/c.Stride + 1
 	if c.Kernel > 1 {
-		scale.Eps, scale.Conv = 1e-5, &o
+		scale.Eps, scale.Conv = 1e-5, &Conv2dOptions{Stride: c.Stride, Padding: c.Padding}
 		scale.U, scale.V = u.View(1, oc, outSize, outSize).ToImage(), v.View(1, ic, c.Size, c.Size).ToImage()
 	}
 	var y *Variable
@@ -158,7 +158,8 @@ func (c *goldenCase) runSpectral(t *testing.T) {
 			scale.Sigma = powerIterate(w, &scale)
 		}
 		ctx := &Context{Tape: tape, Training: true}
-		y = Conv2d(ctx, x, SpectralScale(ctx, w, scale), nil, o)
+		o.Spectral = &scale
+		y = Conv2d(ctx, x, w, nil, o)
 		y.Retain()
 		tape.BackwardFrom(y, c.tensor("dy"))
 	}

@@ -31,6 +31,9 @@ var gradCases = map[Op][]gradCase{
 		convCase("1x1 stride 2", 3, 4, 5, 5, 6, 1, 2, 0, false),
 		convCase("5x5 one channel", 1, 1, 9, 8, 6, 5, 1, 0, true),
 		convCase("one pixel", 3, 5, 1, 1, 7, 3, 1, 1, false),
+		spectralConvCase("spectral", []int{6, 3, 3, 3}, Conv2dOptions{Stride: 2, Padding: 1}, 0.5),
+		spectralConvCase("spectral, not rescaled", []int{6, 3, 3, 3}, Conv2dOptions{Stride: 1, Padding: 1}, 500),
+		spectralConvCase("spectral matrix", []int{5, 3, 1, 1}, Conv2dOptions{Stride: 1}, 0.3),
 	},
 	OpLinear: {
 		{name: "bias", linear: true, inputs: tensors(shape(5, 7), shape(3, 7), shape(3)),
@@ -236,11 +239,32 @@ func activationCase(act kernels.Activation) gradCase {
 		f: func(ctx *Context, in []*Variable) *Variable { return Activate(ctx, in[0], act) }}
 }
 
-// spectralCase computes sigma from the weight, as a layer does, so that the
-// numerical gradient contains the path through it.
+// spectralConvCase is a convolution of 2 images of 5x7 that normalises its weight; a
+// 1x1 kernel as a matrix.
+func spectralConvCase(name string, weight []int, o Conv2dOptions, coeff float64) gradCase {
+	conv := &Conv2dOptions{Stride: o.Stride, Padding: o.Padding}
+	if weight[2] == 1 {
+		conv = nil
+	}
+	in, use := spectralUse(weight, conv, 5, 7, coeff)
+	return gradCase{name: name, step: 0.02, inputs: append(tensors(shape(2, weight[1], 5, 7)), in), f: func(ctx *Context, in []*Variable) *Variable {
+		spectral := use(in[1].Value)
+		o.Spectral = &spectral
+		return Conv2d(ctx, in[0], in[1], nil, o)
+	}}
+}
+
 func spectralCase(name string, weight []int, conv *Conv2dOptions, h, w int, coeff float64) gradCase {
-	in := tensors(weight)
-	in[0] = in[0].ToContiguous()
+	in, use := spectralUse(weight, conv, h, w, coeff)
+	return gradCase{name: name, step: 0.02, inputs: []*tensor.Tensor{in}, f: func(ctx *Context, in []*Variable) *Variable {
+		return SpectralScale(ctx, in[0], use(in[0].Value))
+	}}
+}
+
+// spectralUse returns a weight and the options of a use, which computes sigma from the
+// weight, as a layer does, so that the numerical gradient contains the path through it.
+func spectralUse(shaped []int, conv *Conv2dOptions, h, w int, coeff float64) (weight *tensor.Tensor, use func(*tensor.Tensor) SpectralScaleOptions) {
+	weight = tensors(shaped)[0].ToContiguous()
 	o := SpectralScaleOptions{Coeff: coeff, Conv: conv}
 	unit := func(t *tensor.Tensor) *tensor.Tensor {
 		kernels.Scale(t.Float32s(), t.Float32s(), float32(1/math.Sqrt(kernels.Dot(t.Float32s(), t.Float32s()))))
@@ -254,24 +278,23 @@ func spectralCase(name string, weight []int, conv *Conv2dOptions, h, w int, coef
 	}
 	if conv != nil {
 		o.Eps = 1e-5
-		o.V = unit(tensors(shape(1, weight[1], h, w))[0])
+		o.V = unit(tensors(shape(1, shaped[1], h, w))[0])
 	} else {
-		o.V = unit(tensors(shape(in[0].Len() / weight[0]))[0])
+		o.V = unit(tensors(shape(weight.Len() / shaped[0]))[0])
 	}
 	// u is computed when the case first runs, so that building the table of cases
 	// runs no kernel.
-	return gradCase{name: name, step: 0.02, inputs: in, f: func(ctx *Context, in []*Variable) *Variable {
+	return weight, func(w *tensor.Tensor) SpectralScaleOptions {
 		if o.U == nil {
-			o.U = unit(forward(in[0].Value.Clone()))
+			o.U = unit(forward(w.Clone()))
 			if conv == nil {
 				o.U = o.U.View(-1)
 			}
 		}
-		wv := forward(in[0].Value)
 		use := o
-		use.Sigma = kernels.Dot(o.U.Float32s(), wv.Float32s())
-		return SpectralScale(ctx, in[0], use)
-	}}
+		use.Sigma = kernels.Dot(o.U.Float32s(), forward(w).Float32s())
+		return use
+	}
 }
 
 func TestEveryOpHasARuleAndACase(t *testing.T) {

@@ -2,6 +2,7 @@ package autograd
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/deepuncertainty/ddu/kernels"
@@ -167,6 +168,42 @@ func TestUnusedGradientsAreNotComputed(t *testing.T) {
 	}
 	if got := Activate(&Context{}, Scale(&Context{}, w, 1), kernels.ActReLU); got.RequiresGrad() {
 		t.Error("without a tape a result wants a gradient")
+	}
+}
+
+// TestSpectralConv2d: a weight normalised while it is packed gives the bits of one that
+// SpectralScale made, also where its gradient is added to one.
+func TestSpectralConv2d(t *testing.T) {
+	for _, sigma := range []float64{3, 0.5} {
+		for _, dt := range []tensor.DType{tensor.Float32, tensor.BFloat16} {
+			run := func(fused bool) []*tensor.Tensor {
+				image := tensors(shape(3, 6, 8, 8))[0]
+				x, w := NewParameter(image), NewParameter(tensors(shape(10, 6, 3, 3))[0].ToContiguous())
+				spectral := SpectralScaleOptions{Sigma: sigma, Coeff: 1, Eps: 1e-5, Conv: &Conv2dOptions{Stride: 1, Padding: 1},
+					U: tensors(shape(1, 10, 8, 8))[0], V: tensors(shape(1, 6, 8, 8))[0]}
+				results := []*tensor.Tensor{}
+				for range 2 { // the second time gradients are added
+					tape := NewTape()
+					ctx := &Context{Tape: tape, Training: true}
+					o, weight := Conv2dOptions{Padding: 1}, w
+					if fused {
+						o.Spectral = &spectral
+					} else {
+						weight = SpectralScale(ctx, w, spectral)
+					}
+					y := Cast(ctx, Conv2d(ctx, Cast(ctx, x, dt), weight, nil, o), tensor.Float32)
+					y.Retain()
+					tape.BackwardFrom(y, outputGradient(y.Value, 1))
+					results = append(results, y.Value.Clone(), x.Grad().Clone(), w.Grad().Clone())
+				}
+				return results
+			}
+			for i, want := range run(false) {
+				if got := run(true)[i]; !slices.Equal(got.Float32s(), want.Float32s()) {
+					t.Errorf("sigma %v, %v: result %d differs from that of a scaled weight", sigma, dt, i)
+				}
+			}
+		}
 	}
 }
 

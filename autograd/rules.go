@@ -68,7 +68,7 @@ var rules [numOps]rule
 // in messages, which reads the table.
 func init() {
 	rules = [numOps]rule{
-		OpConv2d:        {"conv2d", conv2dForward, conv2dBackward, productReads, nil, 1},
+		OpConv2d:        {"conv2d", conv2dForward, conv2dBackward, conv2dReads, nil, 1},
 		OpLinear:        {"linear", linearForward, linearBackward, productReads, nil, 0},
 		OpMatMul:        {"matmul", matMulForward, matMulBackward, productReads, nil, 0},
 		OpBatchNorm2d:   {"batch_norm2d", batchNormForward, batchNormBackward, batchNormReads, batchNormAgain, 1 | 8},

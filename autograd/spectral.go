@@ -36,8 +36,7 @@ func (o *SpectralScaleOptions) factor() float64 {
 	return 1 / (math.Max(1, o.Sigma/o.Coeff) + o.Eps)
 }
 
-func (o *SpectralScaleOptions) check(n *Node) {
-	w := n.value(0)
+func (o *SpectralScaleOptions) check(n *Node, w *tensor.Tensor) {
 	switch {
 	case w.Rank() < 2 || !w.Contiguous():
 		n.fail("weight is %v, want a contiguous matrix or [OC C KH KW]", w.Shape())
@@ -66,17 +65,22 @@ func (o *SpectralScaleOptions) shape(w *tensor.Tensor) kernels.Conv2dShape {
 		Stride: max(o.Conv.Stride, 1), Padding: o.Conv.Padding}
 }
 
-func spectralScaleForward(ctx *Context, n *Node) {
-	o := n.Attrs.(SpectralScaleOptions)
-	o.check(n)
-	w := n.value(0)
-	if n.Output.requiresGrad && o.Sigma > o.Coeff {
+// prepare checks the options and keeps what the gradient of the weight will need.
+func (o *SpectralScaleOptions) prepare(ctx *Context, n *Node, w *Variable) {
+	o.check(n, w.Value)
+	if ctx.Tape != nil && w.requiresGrad && o.Sigma > o.Coeff {
 		for _, singular := range []*tensor.Tensor{o.U, o.V} {
 			kept := ctx.pool().GetLike(singular)
 			kept.CopyFrom(singular)
 			n.keep(kept)
 		}
 	}
+}
+
+func spectralScaleForward(ctx *Context, n *Node) {
+	o := n.Attrs.(SpectralScaleOptions)
+	o.prepare(ctx, n, n.Inputs[0])
+	w := n.value(0)
 	f := o.factor()
 	if f == 1 {
 		ctx.share(n, n.Inputs[0], w.View(w.Shape()...))
@@ -91,19 +95,23 @@ func spectralScaleAgain(n *Node, y *tensor.Tensor) {
 	kernels.Scale(y.Float32s(), n.floats(0), float32(o.factor()))
 }
 
-// spectralScaleBackward: with f = 1/(sigma/coeff + eps) and G the gradient of
+func spectralScaleBackward(t *Tape, n *Node, dy *tensor.Tensor) {
+	o := n.Attrs.(SpectralScaleOptions)
+	g, accumulate := t.targetInPlace(n, n.Inputs[0])
+	o.addGradient(n, g, accumulate, dy, n.value(0))
+}
+
+// addGradient sets g to the gradient of the weight w, or adds it, for dy, that of the
+// normalised weight, which may be g. With f = 1/(sigma/coeff + eps) and G the gradient of
 // f·W, the gradient of W is f·G - f²/coeff·<G, W>·dsigma/dW, and dsigma/dW is
 // the gradient of <u, conv(v, W)>, or u·vᵀ for a matrix. Where sigma ≤ coeff f
 // is constant.
-func spectralScaleBackward(t *Tape, n *Node, dy *tensor.Tensor) {
-	o := n.Attrs.(SpectralScaleOptions)
-	w := n.value(0)
+func (o *SpectralScaleOptions) addGradient(n *Node, g *tensor.Tensor, accumulate bool, dy, w *tensor.Tensor) {
 	f := o.factor()
 	inner := 0.0
 	if o.Sigma > o.Coeff {
 		inner = kernels.Dot(dy.Float32s(), w.Float32s())
 	}
-	g, accumulate := t.targetInPlace(n, n.Inputs[0])
 	if accumulate {
 		axpyInto(g, float32(f), dy)
 	} else {

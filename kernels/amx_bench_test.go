@@ -49,8 +49,8 @@ func benchAMXConv2d(b *testing.B, s Conv2dShape, peak float64) {
 	x, y, residual := halvesOf(randomSlice[float32](r, s.inputLen())), halvesOf(randomSlice[float32](r, s.outputLen())), make([]uint16, s.outputLen())
 	w, bias := randomSlice[float32](r, s.weightLen()), make([]float32, s.OC)
 	forward, backward := make([]uint16, amxPackedLen(s, ConvForward)), make([]uint16, amxPackedLen(s, ConvBackwardData))
-	amxPack(forward, w, s, ConvForward)
-	amxPack(backward, w, s, ConvBackwardData)
+	amxPack(forward, w, 1, s, ConvForward)
+	amxPack(backward, w, 1, s, ConvBackwardData)
 	flops := 2 * float64(s.outputLen()) * float64(s.C*s.KH*s.KW)
 	run := func(direction string, f func()) {
 		name := fmt.Sprintf("n%d_c%d_%dx%d_oc%d_k%d_s%d/%s", s.N, s.C, s.H, s.W, s.OC, s.KH, s.Stride, direction)
@@ -69,7 +69,7 @@ func BenchmarkAMXPack(b *testing.B) {
 	w := make([]float32, s.weightLen())
 	for _, d := range []ConvDirection{ConvForward, ConvBackwardData} {
 		packed := make([]uint16, amxPackedLen(s, d))
-		benchBytes(b, strings.ReplaceAll(d.String(), " ", "_"), 6*len(w), func() { amxPack(packed, w, s, d) })
+		benchBytes(b, strings.ReplaceAll(d.String(), " ", "_"), 6*len(w), func() { amxPack(packed, w, 1, s, d) })
 	}
 }
 

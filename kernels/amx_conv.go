@@ -31,9 +31,9 @@ func amxPanelLen(s Conv2dShape, d ConvDirection) int {
 	return s.KH * s.KW * depth * amxPanel
 }
 
-// amxPack rounds weights [OC,C,KH,KW] and packs them for direction d, forward or
-// backward data.
-func amxPack(dst []uint16, w []float32, s Conv2dShape, d ConvDirection) {
+// amxPack rounds weights [OC,C,KH,KW] times scale and packs them for direction d,
+// forward or backward data.
+func amxPack(dst []uint16, w []float32, scale float32, s Conv2dShape, d ConvDirection) {
 	depth, width := d.depthWidth(s)
 	taps, panelLen := s.KH*s.KW, amxPanelLen(s, d)
 	unfolds := d == ConvForward && s.unfolds()
@@ -50,7 +50,7 @@ func amxPack(dst []uint16, w []float32, s Conv2dShape, d ConvDirection) {
 		if cols < amxPanel {
 			clear(turned.data)
 		}
-		turnWeights(turned.data, amxPanel, w, &s, d, p*amxPanel, cols, rows)
+		turnWeights(turned.data, amxPanel, w, scale, &s, d, p*amxPanel, cols, rows)
 		panel := dst[p*panelLen : (p+1)*panelLen]
 		if unfolds {
 			// Rows [C][KH*KW] become [KH*KW][C].

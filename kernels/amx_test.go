@@ -303,7 +303,7 @@ func checkAMXConv2d(t failer, r *rand.Rand, s Conv2dShape, accumulate bool) {
 	})
 	pack := func(d ConvDirection) []uint16 {
 		packed, packedGuard := halvesNaN(t, amxPackedLen(s, d))
-		amxPack(packed, w, s, d)
+		amxPack(packed, w, 1, s, d)
 		packedGuard(what + " packing " + d.String())
 		return packed
 	}
@@ -329,8 +329,8 @@ func TestAMXPackRounds(t *testing.T) {
 		w := randomSlice[float32](rand.New(rand.NewPCG(59, 60)), s.weightLen())
 		for _, d := range []ConvDirection{ConvForward, ConvBackwardData} {
 			got, want := make([]uint16, amxPackedLen(s, d)), make([]uint16, amxPackedLen(s, d))
-			amxPack(got, w, s, d)
-			amxPack(want, widenedHalves(halvesOf(w)), s, d)
+			amxPack(got, w, 1, s, d)
+			amxPack(want, widenedHalves(halvesOf(w)), 1, s, d)
 			if !slices.Equal(got, want) {
 				t.Errorf("%v: not the same as of rounded weights", d)
 			}
@@ -345,7 +345,7 @@ func TestAMXForwardFused(t *testing.T) {
 			x, residual := halvesOf(randomSlice[float32](r, s.inputLen())), halvesOf(randomSlice[float32](r, s.outputLen()))
 			w, bias := widenedHalves(halvesOf(randomSlice[float32](r, s.weightLen()))), randomSlice[float32](r, s.OC)
 			packed := make([]uint16, amxPackedLen(s, ConvForward))
-			amxPack(packed, w, s, ConvForward)
+			amxPack(packed, w, 1, s, ConvForward)
 			for act := range numActivations {
 				for variant := range 4 {
 					checkAMXFused(t, s, x, w, packed, bias, residual, act, variant)
@@ -440,12 +440,12 @@ func amxResults(s Conv2dShape, place func([]uint16) []uint16, place32 func([]flo
 	forward, backward := place(make([]uint16, amxPackedLen(s, ConvForward))), place(make([]uint16, amxPackedLen(s, ConvBackwardData)))
 	y, fused, dx, dw := place(dy), place(dy), place(x), place32(w)
 	if amxShapeFits(s, ConvForward) {
-		amxPack(forward, w, s, ConvForward)
+		amxPack(forward, w, 1, s, ConvForward)
 		amxForward(y, x, forward, nil, nil, ActNone, s)
 		amxForward(fused, x, forward, bias, dy, ActReLU, s)
 	}
 	if amxShapeFits(s, ConvBackwardData) {
-		amxPack(backward, w, s, ConvBackwardData)
+		amxPack(backward, w, 1, s, ConvBackwardData)
 		amxBackwardData(dx, dy, backward, s, true)
 	}
 	amxBackwardWeights(dw, x, dy, s, true)

@@ -126,9 +126,14 @@ func directPackedLen(s Conv2dShape, d ConvDirection) int {
 // of the current level read them for direction d and s.Algorithm(d).
 func PackConv2d(dst, w []float32, s Conv2dShape, d ConvDirection) {
 	checkConv2d("PackConv2d", s, sliceLength{"w", len(w), s.weightLen()}, sliceLength{"dst", len(dst), PackedConv2dLen(s, d)})
+	packScaled(dst, w, 1, s, d)
+}
+
+// packScaled packs scale·w.
+func packScaled(dst, w []float32, scale float32, s Conv2dShape, d ConvDirection) {
 	nr := brgemmOf[float32]().nr
 	depth, width := d.depthWidth(s)
-	p := packing{dst, w, s, d, nr}
+	p := packing{dst, w, scale, s, d, nr}
 	if s.Algorithm(d) == ConvWinograd {
 		winogradPackLoop.parallel(ceilDiv(width, nr)*ceilDiv(depth, winogradPackDepth), winogradPacking{p})
 	} else {
@@ -142,11 +147,12 @@ type TemporaryWeights struct {
 	memory *scratch[float32]
 }
 
-// PackTemporary is PackConv2d into recycled memory, which the kernels' own work
-// shares. Free gives it back.
-func PackTemporary(w []float32, s Conv2dShape, d ConvDirection) TemporaryWeights {
+// PackTemporary is PackConv2d of scale·w into recycled memory, which the kernels' own
+// work shares. Free gives it back.
+func PackTemporary(w []float32, scale float32, s Conv2dShape, d ConvDirection) TemporaryWeights {
+	checkConv2d("PackTemporary", s, sliceLength{"w", len(w), s.weightLen()})
 	memory := takeScratch[float32](PackedConv2dLen(s, d))
-	PackConv2d(memory.data, w, s, d)
+	packScaled(memory.data, w, scale, s, d)
 	return TemporaryWeights{memory.data, memory}
 }
 
@@ -167,6 +173,7 @@ const packDepth = 16
 // last one filled up with zeros.
 type packing struct {
 	dst, w []float32
+	scale  float32 // of w
 	s      Conv2dShape
 	d      ConvDirection
 	nr     int
@@ -190,27 +197,32 @@ func (p *packing) pack(panel []float32, tapRows, j int, rows span) {
 	cols := min(nr, width-j*nr)
 	turned := takeScratch[float32](packDepth*taps*nr + turnedSlack)
 	defer turned.drop()
-	turnWeights(turned.data, nr, w, s, p.d, j*nr, cols, rows)
+	turnWeights(turned.data, nr, w, p.scale, s, p.d, j*nr, cols, rows)
 	packTiles(panel, nr, tapRows*nr, turned.data, taps*nr, nr, rows.len(), cols, taps)
 }
 
 // turnWeights writes columns of the width of weights, from col on, as rows
-// [depth][KH*KW][columns], row apart, for some of the depth. turned has turnedSlack more.
-func turnWeights(turned []float32, row int, w []float32, s *Conv2dShape, d ConvDirection, col, cols int, depth span) {
+// [depth][KH*KW][columns], row apart, for some of the depth, times scale. turned has
+// turnedSlack more.
+func turnWeights(turned []float32, row int, w []float32, scale float32, s *Conv2dShape, d ConvDirection, col, cols int, depth span) {
 	taps := s.KH * s.KW
 	if d == ConvForward {
 		// [cols][depth*taps] of w
 		transpose(turned, row, w[(col*s.C+depth.from)*taps:], s.C*taps, cols, depth.len()*taps)
-		return
-	}
-	for i := range depth.len() {
-		// [cols][taps] of w
-		to, from := turned[i*taps*row:], w[((depth.from+i)*s.C+col)*taps:]
-		if taps == 1 {
-			copy(to[:cols], from)
-		} else {
-			transposeOver(to, row, from, taps, cols, taps)
+	} else {
+		for i := range depth.len() {
+			// [cols][taps] of w
+			to, from := turned[i*taps*row:], w[((depth.from+i)*s.C+col)*taps:]
+			if taps == 1 {
+				copy(to[:cols], from)
+			} else {
+				transposeOver(to, row, from, taps, cols, taps)
+			}
 		}
+	}
+	if scale != 1 {
+		all := vectorStream{data: turned}
+		vecScale.call(1, depth.len()*taps*row, 0, []float32{scale}, []vectorStream{all, all})
 	}
 }
 

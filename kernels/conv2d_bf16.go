@@ -33,13 +33,13 @@ func PackConv2dBF16(w []float32, s Conv2dShape, d ConvDirection) BF16Weights {
 	} else {
 		p.wide = make([]float32, PackedConv2dLen(s, d))
 	}
-	p.pack(w, s, d)
+	p.pack(w, 1, s, d)
 	return p
 }
 
-// PackTemporaryBF16 is PackConv2dBF16 into recycled memory, which the kernels' own
-// work shares. Free gives it back.
-func PackTemporaryBF16(w []float32, s Conv2dShape, d ConvDirection) BF16Weights {
+// PackTemporaryBF16 is PackConv2dBF16 of scale·w into recycled memory, which the
+// kernels' own work shares. Free gives it back.
+func PackTemporaryBF16(w []float32, scale float32, s Conv2dShape, d ConvDirection) BF16Weights {
 	var p BF16Weights
 	if s.MultipliesBF16(d) {
 		p.tilesMemory = takeScratch[uint16](amxPackedLen(s, d))
@@ -48,7 +48,7 @@ func PackTemporaryBF16(w []float32, s Conv2dShape, d ConvDirection) BF16Weights 
 		p.wideMemory = takeScratch[float32](PackedConv2dLen(s, d))
 		p.wide = p.wideMemory.data
 	}
-	p.pack(w, s, d)
+	p.pack(w, scale, s, d)
 	return p
 }
 
@@ -72,25 +72,31 @@ func (p BF16Weights) length(s Conv2dShape, d ConvDirection) sliceLength {
 	return sliceLength{"the packed weights", len(p.wide), PackedConv2dLen(s, d)}
 }
 
-func (p BF16Weights) pack(w []float32, s Conv2dShape, d ConvDirection) {
+func (p BF16Weights) pack(w []float32, scale float32, s Conv2dShape, d ConvDirection) {
 	checkConv2d("PackConv2dBF16", s, sliceLength{"w", len(w), s.weightLen()})
 	if p.tiles != nil {
-		amxPack(p.tiles, w, s, d)
+		amxPack(p.tiles, w, scale, s, d)
 		return
 	}
 	rounded := takeScratch[float32](len(w))
 	defer rounded.drop()
-	roundInPlace(rounded.data, w)
+	roundInPlace(rounded.data, w, scale)
 	PackConv2d(p.wide, rounded.data, s, d)
 }
 
-// roundInPlace computes dst = x rounded to bfloat16, as float32.
-func roundInPlace(dst, x []float32) {
+// roundInPlace computes dst = scale·x rounded to bfloat16, as float32.
+func roundInPlace(dst, x []float32, scale float32) {
 	Parallel(ceilDiv(len(x), flatBlock), func(t int) {
 		b := blockSpan(flatBlock, len(x), t)
 		half := takeScratch[uint16](b.len())
 		defer half.drop()
-		Round(half.data, x[b.from:b.to])
+		from := x[b.from:b.to]
+		if scale != 1 {
+			to := dst[b.from:b.to]
+			Scale(to, from, scale)
+			from = to
+		}
+		Round(half.data, from)
 		Widen(dst[b.from:b.to], half.data)
 	})
 }

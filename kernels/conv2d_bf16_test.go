@@ -31,7 +31,7 @@ func checkConv2dBF16(t failer, r *rand.Rand, s Conv2dShape, act Activation, accu
 	dx16, dx := randomBF16(r, s.inputLen())
 	weights := randomSlice[float32](r, s.weightLen())
 	w := make([]float32, len(weights))
-	roundInPlace(w, weights)
+	roundInPlace(w, weights, 1)
 	bias := randomSlice[float32](r, s.OC)
 	dw := randomSlice[float32](r, s.weightLen())
 
@@ -56,7 +56,7 @@ func checkConv2dBF16(t failer, r *rand.Rand, s Conv2dShape, act Activation, accu
 		bdw.add(wi, float64(dy[yi])*float64(x[xi]))
 	})
 
-	forward, backward := PackConv2dBF16(weights, s, ConvForward), PackTemporaryBF16(weights, s, ConvBackwardData)
+	forward, backward := PackConv2dBF16(weights, s, ConvForward), PackTemporaryBF16(weights, 1, s, ConvBackwardData)
 	defer backward.Free()
 	y16 := poisoned16(len(dy))
 	Conv2dForwardBF16(y16, x16, forward, bias, s)
@@ -156,12 +156,12 @@ func TestFreedWeights(t *testing.T) {
 	w := make([]float32, s.weightLen())
 	x, y := make([]uint16, s.inputLen()), make([]uint16, s.outputLen())
 	eachLevel(t, func(t *testing.T) {
-		half, wide := PackTemporaryBF16(w, s, ConvForward), PackTemporary(w, s, ConvForward)
+		half, wide := PackTemporaryBF16(w, 1, s, ConvForward), PackTemporary(w, 1, s, ConvForward)
 		for range 2 {
 			half.Free()
 			wide.Free()
 		}
-		a, b := PackTemporary(w, s, ConvForward), PackTemporary(w, s, ConvForward)
+		a, b := PackTemporary(w, 1, s, ConvForward), PackTemporary(w, 1, s, ConvForward)
 		if &a.Data[0] == &b.Data[0] {
 			t.Error("weights freed twice lie in one memory twice")
 		}
@@ -174,6 +174,41 @@ func TestFreedWeights(t *testing.T) {
 		}()
 		Conv2dForwardBF16(y, x, half, nil, s)
 	})
+}
+
+// Weights scaled as they are packed have the bits of scaled weights.
+func TestPackTemporaryScales(t *testing.T) {
+	const scale = 0.7
+	same := func(t *testing.T, s Conv2dShape, d ConvDirection, what string, equal bool) {
+		t.Helper()
+		if !equal {
+			t.Errorf("%+v %v: %s differ from scaled ones", s, d, what)
+		}
+	}
+	for _, s := range []Conv2dShape{
+		{1, 5, 4, 4, 7, 3, 3, 1, 1}, {2, 34, 4, 4, 40, 3, 3, 2, 1}, {2, 40, 4, 4, 34, 1, 1, 1, 0}, {1, 18, 6, 6, 20, 5, 5, 1, 0}, {128, 64, 8, 8, 70, 3, 3, 1, 1},
+	} {
+		w := randomSlice[float32](rand.New(rand.NewPCG(2, 2)), s.weightLen())
+		scaled := make([]float32, len(w))
+		Scale(scaled, w, scale)
+		for d := ConvForward; d <= ConvBackwardData; d++ {
+			eachLevel(t, func(t *testing.T) {
+				got, want := PackTemporary(w, scale, s, d), PackTemporary(scaled, 1, s, d)
+				same(t, s, d, "float32 weights", slices.Equal(got.Data, want.Data))
+				half, wantHalf := PackTemporaryBF16(w, scale, s, d), PackTemporaryBF16(scaled, 1, s, d)
+				same(t, s, d, "bfloat16 weights", slices.Equal(half.tiles, wantHalf.tiles) && slices.Equal(half.wide, wantHalf.wide))
+			})
+			eachAMX(t, func(t *testing.T) {
+				if !amxShapeFits(s, d) {
+					return
+				}
+				got, want := make([]uint16, amxPackedLen(s, d)), make([]uint16, amxPackedLen(s, d))
+				amxPack(got, w, scale, s, d)
+				amxPack(want, scaled, 1, s, d)
+				same(t, s, d, "tiles", slices.Equal(got, want))
+			})
+		}
+	}
 }
 
 // Kept weights are found by their form: equal forms must be the same weights, and

@@ -156,13 +156,31 @@ func IterateAll(ctx *autograd.Context, norms []NamedSpectralNorm) error {
 
 // weight returns what the layer multiplies with.
 func (s *SpectralNorm) weight(ctx *autograd.Context) *autograd.Variable {
-	if !ctx.Training {
-		folded := s.fold()
-		if ctx.Tape == nil {
-			return folded.scaled
-		}
-		return autograd.SpectralScale(ctx, s.WeightOrig, s.scaleOptions(folded.sigma, s.U.Value, s.V.Value))
+	if ctx.Training {
+		return autograd.SpectralScale(ctx, s.WeightOrig, *s.normalise(ctx))
 	}
+	folded := s.fold()
+	if ctx.Tape == nil {
+		return folded.scaled
+	}
+	return autograd.SpectralScale(ctx, s.WeightOrig, *s.scaleOptions(folded.sigma, s.U.Value, s.V.Value))
+}
+
+// conv2d is the convolution with weight. In training the weight is normalised while it
+// is packed.
+func (s *SpectralNorm) conv2d(ctx *autograd.Context, x, bias *autograd.Variable, o autograd.Conv2dOptions) *autograd.Variable {
+	if ctx.Training {
+		o.Spectral = s.normalise(ctx)
+		return autograd.Conv2d(ctx, x, s.WeightOrig, bias, o)
+	}
+	w := s.weight(ctx)
+	y := autograd.Conv2d(ctx, x, w, bias, o)
+	ctx.Release(w)
+	return y
+}
+
+// normalise returns how a training forward normalises the weight.
+func (s *SpectralNorm) normalise(ctx *autograd.Context) *autograd.SpectralScaleOptions {
 	if s.iterated != ctx {
 		start := ctx.Trace().Start()
 		s.iterate(ctx)
@@ -174,7 +192,7 @@ func (s *SpectralNorm) weight(ctx *autograd.Context) *autograd.Variable {
 		// The gradient reads u and v, which the next training forward changes.
 		u, v = keep(ctx, u), keep(ctx, v)
 	}
-	return autograd.SpectralScale(ctx, s.WeightOrig, s.scaleOptions(sigma, u, v))
+	return s.scaleOptions(sigma, u, v)
 }
 
 // keep returns a copy of t that lives until the tape is reset.
@@ -184,8 +202,8 @@ func keep(ctx *autograd.Context, t *tensor.Tensor) *tensor.Tensor {
 	return c.Value
 }
 
-func (s *SpectralNorm) scaleOptions(sigma float64, u, v *tensor.Tensor) autograd.SpectralScaleOptions {
-	o := autograd.SpectralScaleOptions{Sigma: sigma, Coeff: s.Coeff, Eps: s.eps, U: u, V: v}
+func (s *SpectralNorm) scaleOptions(sigma float64, u, v *tensor.Tensor) *autograd.SpectralScaleOptions {
+	o := &autograd.SpectralScaleOptions{Sigma: sigma, Coeff: s.Coeff, Eps: s.eps, U: u, V: v}
 	if s.operator != nil {
 		o.Conv = &autograd.Conv2dOptions{Stride: s.operator.Stride, Padding: s.operator.Padding}
 	}
@@ -271,7 +289,7 @@ func (p *product) transposed(v, u []float32) {
 
 func (p *product) pack(d kernels.ConvDirection) []float32 {
 	if p.packed[d].Data == nil {
-		p.packed[d] = kernels.PackTemporary(p.weight, *p.operator, d)
+		p.packed[d] = kernels.PackTemporary(p.weight, 1, *p.operator, d)
 	}
 	return p.packed[d].Data
 }

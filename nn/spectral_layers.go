@@ -42,10 +42,7 @@ func (c *SNConv2d) Forward(ctx *autograd.Context, x *autograd.Variable) *autogra
 }
 
 func (c *SNConv2d) forward(ctx *autograd.Context, x *autograd.Variable, moments bool) *autograd.Variable {
-	w := c.weight(ctx)
-	y := autograd.Conv2d(ctx, x, w, nil, autograd.Conv2dOptions{Stride: c.Stride, Padding: c.Padding, Moments: moments})
-	ctx.Release(w)
-	return y
+	return c.conv2d(ctx, x, nil, autograd.Conv2dOptions{Stride: c.Stride, Padding: c.Padding, Moments: moments})
 }
 
 // SNMatrix is a linear layer or a 1x1 convolution with the spectral norm of its
@@ -86,13 +83,11 @@ func (m *SNMatrix) Forward(ctx *autograd.Context, x *autograd.Variable) *autogra
 }
 
 func (m *SNMatrix) forward(ctx *autograd.Context, x *autograd.Variable, moments bool) *autograd.Variable {
-	w := m.weight(ctx)
-	var y *autograd.Variable
 	if m.stride > 0 {
-		y = autograd.Conv2d(ctx, x, w, m.Bias, autograd.Conv2dOptions{Stride: m.stride, Moments: moments})
-	} else {
-		y = autograd.Linear(ctx, x, w, m.Bias)
+		return m.conv2d(ctx, x, m.Bias, autograd.Conv2dOptions{Stride: m.stride, Moments: moments})
 	}
+	w := m.weight(ctx)
+	y := autograd.Linear(ctx, x, w, m.Bias)
 	ctx.Release(w)
 	return y
 }

@@ -19,8 +19,9 @@ const (
 	BackwardData    Direction = "backward data"
 	BackwardWeights Direction = "backward weights"
 	BackwardBias    Direction = "backward bias"
-	Pack            Direction = "pack"  // weights, into the order of the kernels
-	Again           Direction = "again" // a result that was dropped, for the backward pass
+	BackwardNorm    Direction = "backward norm" // through the spectral normalisation of weights
+	Pack            Direction = "pack"          // weights, into the order of the kernels
+	Again           Direction = "again"         // a result that was dropped, for the backward pass
 	Update          Direction = "update"
 	Wait            Direction = "wait"
 )
