@@ -17,7 +17,7 @@ type Conv2dOptions struct {
 	Moments bool
 
 	// Spectral has the weight normalised as SpectralScale does it, while it is packed;
-	// nil: it is taken as it is.
+	// nil: it is taken as it is. The options are copied.
 	Spectral *SpectralScaleOptions
 }
 
@@ -34,6 +34,10 @@ func (o *Conv2dOptions) scale() float32 {
 func Conv2d(ctx *Context, x, weight, bias *Variable, o Conv2dOptions) *Variable {
 	if o.Stride == 0 {
 		o.Stride = 1
+	}
+	if o.Spectral != nil {
+		own := *o.Spectral
+		o.Spectral = &own
 	}
 	image := ToImage(ctx, x)
 	y := Apply(ctx, OpConv2d, o, image, weight, bias)
@@ -111,7 +115,7 @@ func conv2dBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 			convWeightsGradient(scaled, n.value(0), dy, s, false)
 			start = n.part(t.Trace, start, trace.BackwardWeights)
 			o.Spectral.addGradient(n, g, accumulate, scaled, n.value(1))
-			n.part(t.Trace, start, trace.BackwardNorm)
+			n.part(t.Trace, start, trace.BackwardSigma)
 			if accumulate {
 				t.Pool().Put(scaled)
 			}

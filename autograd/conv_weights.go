@@ -20,9 +20,9 @@ type packedWeights struct {
 }
 
 // packWeights returns the weights scale·w packed for direction d and activations of
-// type dt. Where the scale is 1 a parameter keeps the packed copy of its current version, which any number of
-// goroutines may use; keep tells whether to make such a copy if there is none.
-// Otherwise the copy is temporary. The caller frees what it gets.
+// type dt. With a scale of 1 a parameter keeps the packed copy of its current version,
+// which any number of goroutines may use; keep tells whether to make such a copy if
+// there is none. Any other copy is temporary. The caller frees what it gets.
 func packWeights(w *Variable, scale float32, s kernels.Conv2dShape, d kernels.ConvDirection, dt tensor.DType, keep bool) packedWeights {
 	p := packedWeights{dtype: dt, level: kernels.CurrentLevel(), form: s.WeightForm(d)}
 	p.kept = keep && w.param != nil && scale == 1

@@ -171,39 +171,88 @@ func TestUnusedGradientsAreNotComputed(t *testing.T) {
 	}
 }
 
+// spectralCaseOf returns options for a weight [10, 6, k, k], by the operator or for k = 1
+// as a matrix, with vectors that need not be singular.
+func spectralCaseOf(k int, sigma float64) SpectralScaleOptions {
+	if k == 1 {
+		return SpectralScaleOptions{Sigma: sigma, Coeff: 1, U: tensors(shape(10))[0], V: tensors(shape(6))[0]}
+	}
+	return SpectralScaleOptions{Sigma: sigma, Coeff: 1, Eps: 1e-5, Conv: &Conv2dOptions{Stride: 1, Padding: 1},
+		U: tensors(shape(1, 10, 8, 8))[0], V: tensors(shape(1, 6, 8, 8))[0]}
+}
+
 // TestSpectralConv2d: a weight normalised while it is packed gives the bits of one that
-// SpectralScale made, also where its gradient is added to one.
+// SpectralScale made, also where its gradient is added to one, and no memory is lost.
 func TestSpectralConv2d(t *testing.T) {
-	for _, sigma := range []float64{3, 0.5} {
-		for _, dt := range []tensor.DType{tensor.Float32, tensor.BFloat16} {
-			run := func(fused bool) []*tensor.Tensor {
-				image := tensors(shape(3, 6, 8, 8))[0]
-				x, w := NewParameter(image), NewParameter(tensors(shape(10, 6, 3, 3))[0].ToContiguous())
-				spectral := SpectralScaleOptions{Sigma: sigma, Coeff: 1, Eps: 1e-5, Conv: &Conv2dOptions{Stride: 1, Padding: 1},
-					U: tensors(shape(1, 10, 8, 8))[0], V: tensors(shape(1, 6, 8, 8))[0]}
-				results := []*tensor.Tensor{}
-				for range 2 { // the second time gradients are added
-					tape := NewTape()
-					ctx := &Context{Tape: tape, Training: true}
-					o, weight := Conv2dOptions{Padding: 1}, w
-					if fused {
-						o.Spectral = &spectral
-					} else {
-						weight = SpectralScale(ctx, w, spectral)
-					}
-					y := Cast(ctx, Conv2d(ctx, Cast(ctx, x, dt), weight, nil, o), tensor.Float32)
-					y.Retain()
-					tape.BackwardFrom(y, outputGradient(y.Value, 1))
-					results = append(results, y.Value.Clone(), x.Grad().Clone(), w.Grad().Clone())
+	for _, c := range []struct {
+		kernel int
+		sigma  float64
+		dt     tensor.DType
+	}{{3, 3, tensor.Float32}, {3, 3, tensor.BFloat16}, {3, 0.5, tensor.Float32}, {1, 3, tensor.Float32}, {1, 0.5, tensor.BFloat16}} {
+		run := func(fused bool) (results []*tensor.Tensor) {
+			x, w := NewParameter(tensors(shape(3, 6, 8, 8))[0]), NewParameter(tensors(shape(10, 6, c.kernel, c.kernel))[0].ToContiguous())
+			tape := NewTape()
+			for range 2 { // the second time gradients are added
+				tape.Reset()
+				ctx := &Context{Tape: tape, Training: true}
+				spectral := spectralCaseOf(c.kernel, c.sigma)
+				o, weight := Conv2dOptions{Padding: c.kernel / 2}, w
+				if fused {
+					o.Spectral = &spectral
+				} else {
+					weight = SpectralScale(ctx, w, spectral)
 				}
-				return results
+				y := Cast(ctx, Conv2d(ctx, Cast(ctx, x, c.dt), weight, nil, o), tensor.Float32)
+				y.Retain()
+				// Backward must not see what becomes of the options and vectors.
+				spectral.U.Fill(0)
+				spectral.V.Fill(0)
+				spectral.Sigma, spectral.Coeff = 7, 2
+				tape.BackwardFrom(y, outputGradient(y.Value, 1))
+				results = append(results, y.Value.Clone(), x.Grad().Clone(), w.Grad().Clone())
 			}
-			for i, want := range run(false) {
-				if got := run(true)[i]; !slices.Equal(got.Float32s(), want.Float32s()) {
-					t.Errorf("sigma %v, %v: result %d differs from that of a scaled weight", sigma, dt, i)
-				}
+			tape.Reset()
+			if s := tape.Pool().Stats(); s.FreeBytes != s.Bytes {
+				t.Errorf("%+v: %d of the pool's %d bytes came back", c, s.FreeBytes, s.Bytes)
+			}
+			return results
+		}
+		want, got := run(false), run(true)
+		for i := range want {
+			if !slices.Equal(got[i].Float32s(), want[i].Float32s()) {
+				t.Errorf("%+v: result %d differs from that of a scaled weight", c, i)
 			}
 		}
+	}
+}
+
+// TestSpectralConv2dReadsItsWeight: also one that is a result and was released, with an x
+// that takes no gradient.
+func TestSpectralConv2dReadsItsWeight(t *testing.T) {
+	tape := NewTape()
+	ctx := &Context{Tape: tape, Training: true}
+	w := NewParameter(tensors(shape(10, 6, 3, 3))[0].ToContiguous())
+	twice, spectral := Scale(ctx, w, 2), spectralCaseOf(3, 3)
+	y := Conv2d(ctx, Constant(tensors(shape(3, 6, 8, 8))[0]), twice, nil, Conv2dOptions{Padding: 1, Spectral: &spectral})
+	ctx.Release(twice)
+	tape.BackwardFrom(y, outputGradient(y.Value, 1))
+	if w.Grad() == nil {
+		t.Error("the weight has no gradient")
+	}
+}
+
+// TestSpectralConv2dTakesNoKeptWeights: evaluation keeps a packed copy of the weight as
+// it is.
+func TestSpectralConv2dTakesNoKeptWeights(t *testing.T) {
+	x, w := Constant(tensors(shape(3, 6, 8, 8))[0]), NewParameter(tensors(shape(10, 6, 3, 3))[0].ToContiguous())
+	spectral := spectralCaseOf(3, 3)
+	normalised := func() []float32 {
+		return Conv2d(&Context{Training: true}, x, w, nil, Conv2dOptions{Padding: 1, Spectral: &spectral}).Value.Float32s()
+	}
+	before := normalised()
+	Conv2d(&Context{}, x, w, nil, Conv2dOptions{Padding: 1})
+	if !slices.Equal(normalised(), before) {
+		t.Error("the result is another once a packed copy of the weight is kept")
 	}
 }
 

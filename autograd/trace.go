@@ -57,8 +57,11 @@ func (n *Node) partBytes(d trace.Direction) float64 {
 		return float64(2 * w)
 	case trace.BackwardBias:
 		return float64(y)
-	case trace.BackwardNorm:
-		return float64(4 * w) // a product with the weight, and scaling in place
+	case trace.BackwardSigma:
+		if o := n.Attrs.(Conv2dOptions).Spectral; o.Sigma <= o.Coeff {
+			return float64(2 * w) // scaling in place
+		}
+		return float64(4 * w) // and a product with the weight
 	}
 	return float64(x + w + y)
 }
@@ -70,7 +73,7 @@ func (n *Node) span(d trace.Direction, bytes float64) trace.Span {
 	case OpConv2d:
 		c := n.conv2dShape()
 		s.Shape = fmt.Sprintf("%dx%s", c.N, trace.Conv2dName(c))
-		if d != trace.Pack && d != trace.BackwardBias && d != trace.BackwardNorm {
+		if d != trace.Pack && d != trace.BackwardBias && d != trace.BackwardSigma {
 			bf16 := half(n.Inputs[0].Value)
 			s.Flops, s.Kernel, s.BF16 = trace.Conv2dFlops(c), trace.Conv2dKernel(c, d, bf16), bf16 && trace.MultipliesBF16(c, d)
 		}

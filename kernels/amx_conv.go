@@ -45,19 +45,20 @@ func amxPack(dst []uint16, w []float32, scale float32, s Conv2dShape, d ConvDire
 	Parallel(ceilDiv(width, amxPanel)*blocks, func(task int) {
 		p := task / blocks
 		rows, cols := blockSpan(block, depth, task%blocks), min(amxPanel, width-p*amxPanel)
-		turned := takeScratch[float32](2*block*taps*amxPanel + turnedSlack)
-		defer turned.drop()
+		length := block * taps * amxPanel
+		memory := takeScratch[float32](length + max(length, turnedSlack))
+		defer memory.drop()
+		turned, ordered := memory.data, memory.data[length:]
 		if cols < amxPanel {
-			clear(turned.data)
+			clear(turned[:length])
 		}
-		turnWeights(turned.data, amxPanel, w, scale, &s, d, p*amxPanel, cols, rows)
+		turnWeights(turned, amxPanel, w, scale, &s, d, p*amxPanel, cols, rows)
 		panel := dst[p*panelLen : (p+1)*panelLen]
 		if unfolds {
 			// Rows [C][KH*KW] become [KH*KW][C].
-			ordered := turned.data[block*taps*amxPanel:]
 			for t := range taps {
 				for c := range depth {
-					copy(ordered[(t*depth+c)*amxPanel:][:cols], turned.data[(c*taps+t)*amxPanel:])
+					copy(ordered[(t*depth+c)*amxPanel:][:cols], turned[(c*taps+t)*amxPanel:])
 				}
 			}
 			clear(panel[ceilDiv(taps*depth, 2)*2*amxPanel:])
@@ -65,7 +66,7 @@ func amxPack(dst []uint16, w []float32, scale float32, s Conv2dShape, d ConvDire
 			return
 		}
 		// The taps of a row lie side by side as panels do.
-		pairRows(panel[rows.from*amxPanel:], depth*amxPanel, turned.data, taps*amxPanel, rows.len(), taps*amxPanel)
+		pairRows(panel[rows.from*amxPanel:], depth*amxPanel, turned, taps*amxPanel, rows.len(), taps*amxPanel)
 	})
 }
 

@@ -242,18 +242,25 @@ func TestAMXWeightsOfManyRegions(t *testing.T) {
 	eachAMX(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(59, 60))
 		for _, c := range []struct {
-			s               Conv2dShape
-			regions, slices int
+			s                        Conv2dShape
+			regions, slices, batches int
 		}{
-			{Conv2dShape{3, 130, 20, 2, 132, 3, 3, 1, 1}, 3, 1},
-			{Conv2dShape{32, 130, 36, 2, 132, 3, 1, 1, 0}, 3, 2}, // each with lines of both slices
-			{Conv2dShape{35, 132, 9, 2, 260, 3, 3, 2, 1}, 1, 1},  // and images left over
+			{Conv2dShape{3, 130, 20, 2, 132, 3, 3, 1, 1}, 3, 1, 1},
+			{Conv2dShape{32, 130, 36, 2, 132, 3, 1, 1, 0}, 3, 2, 1}, // each with lines of both slices
+			{Conv2dShape{35, 132, 9, 2, 260, 3, 3, 2, 1}, 1, 1, 1},
+			{Conv2dShape{70, 130, 8, 8, 132, 1, 1, 1, 0}, 1, 2, 2}, // of images, the last one ragged
+			{Conv2dShape{3, 130, 1, 1, 132, 3, 3, 1, 1}, 1, 1, 1},  // kernel positions that only meet padding
 		} {
 			g := newAMXWeights(c.s, nil, nil)
-			if got := ceilDiv(c.s.OutH(), g.regionLines()); !g.shared() || got != c.regions || g.lineSlices != c.slices {
-				t.Fatalf("%+v: shared %v, %d regions, %d slices, want %d and %d", c.s, g.shared(), got, g.lineSlices, c.regions, c.slices)
+			regions, batches := ceilDiv(c.s.OutH(), g.regionLines()), ceilDiv(c.s.N, g.images)
+			if !g.shared() || regions != c.regions || g.lineSlices != c.slices || batches != c.batches {
+				t.Fatalf("%+v: shared %v, %d regions, %d slices, %d batches, want %d, %d and %d",
+					c.s, g.shared(), regions, g.lineSlices, batches, c.regions, c.slices, c.batches)
 			}
-			g.sums.drop()
+			for i := range g.sums.data {
+				g.sums.data[i] = float32(math.NaN())
+			}
+			g.sums.drop() // and is taken again
 			checkAMXConv2d(t, r, c.s, c.slices == 2)
 		}
 	})
@@ -454,7 +461,7 @@ func amxResults(s Conv2dShape, place func([]uint16) []uint16, place32 func([]flo
 
 func TestAMXBitsDoNotDependOnThreads(t *testing.T) {
 	eachAMX(t, func(t *testing.T) {
-		for _, s := range []Conv2dShape{{40, 16, 5, 4, 40, 3, 3, 1, 1}, {64, 3, 5, 6, 20, 3, 3, 1, 1}, {3, 160, 4, 4, 36, 3, 3, 2, 1}, {3, 130, 3, 3, 132, 3, 3, 1, 1}} {
+		for _, s := range []Conv2dShape{{40, 16, 5, 4, 40, 3, 3, 1, 1}, {64, 3, 5, 6, 20, 3, 3, 1, 1}, {3, 160, 4, 4, 36, 3, 3, 2, 1}, {3, 130, 3, 3, 132, 3, 3, 1, 1}, {32, 130, 9, 8, 132, 1, 1, 1, 0}} {
 			withThreads(t, 1)
 			first, first32 := amxResults(s, slices.Clone[[]uint16], slices.Clone[[]float32])
 			for _, threads := range []int{2, 3} {

@@ -68,11 +68,9 @@ func newAMXWeights(s Conv2dShape, x, dy []uint16) *amxWeights {
 }
 
 // shared tells whether the groups of channels share one packed copy of the operands,
-// which goes through memory: where copies of their own would be at least one more
-// of everything.
-func (g *amxWeights) shared() bool {
-	return (g.colGroups-1)*g.s.C+(g.rowGroups-1)*g.s.OC >= g.s.C+g.s.OC
-}
+// which goes through memory: where copies of their own would be one more of either at
+// least.
+func (g *amxWeights) shared() bool { return g.rowGroups > 1 && g.colGroups > 1 }
 
 func (g *amxWeights) sumsLen() int { return g.s.KH * g.s.KW * g.s.C * g.ocPad }
 
@@ -136,7 +134,8 @@ func (g *amxWeights) packOnce() {
 }
 
 // amxRegionElements is how many elements of the operands packOnce packs at a time,
-// about: they wait in the third-level cache. Tests set it.
+// about, if that is a box for each slice at least: they wait in the third-level cache.
+// Tests set it.
 var amxRegionElements = 1 << 23
 
 // regionLines returns how many lines of the output a region has.

@@ -33,7 +33,7 @@ func PackConv2dBF16(w []float32, s Conv2dShape, d ConvDirection) BF16Weights {
 	} else {
 		p.wide = make([]float32, PackedConv2dLen(s, d))
 	}
-	p.pack(w, 1, s, d)
+	p.pack("PackConv2dBF16", w, 1, s, d)
 	return p
 }
 
@@ -48,7 +48,7 @@ func PackTemporaryBF16(w []float32, scale float32, s Conv2dShape, d ConvDirectio
 		p.wideMemory = takeScratch[float32](PackedConv2dLen(s, d))
 		p.wide = p.wideMemory.data
 	}
-	p.pack(w, scale, s, d)
+	p.pack("PackTemporaryBF16", w, scale, s, d)
 	return p
 }
 
@@ -72,20 +72,20 @@ func (p BF16Weights) length(s Conv2dShape, d ConvDirection) sliceLength {
 	return sliceLength{"the packed weights", len(p.wide), PackedConv2dLen(s, d)}
 }
 
-func (p BF16Weights) pack(w []float32, scale float32, s Conv2dShape, d ConvDirection) {
-	checkConv2d("PackConv2dBF16", s, sliceLength{"w", len(w), s.weightLen()})
+func (p BF16Weights) pack(name string, w []float32, scale float32, s Conv2dShape, d ConvDirection) {
+	checkConv2d(name, s, sliceLength{"w", len(w), s.weightLen()})
 	if p.tiles != nil {
 		amxPack(p.tiles, w, scale, s, d)
 		return
 	}
 	rounded := takeScratch[float32](len(w))
 	defer rounded.drop()
-	roundInPlace(rounded.data, w, scale)
+	roundScaled(rounded.data, w, scale)
 	PackConv2d(p.wide, rounded.data, s, d)
 }
 
-// roundInPlace computes dst = scale·x rounded to bfloat16, as float32.
-func roundInPlace(dst, x []float32, scale float32) {
+// roundScaled computes dst = scale·x rounded to bfloat16, as float32.
+func roundScaled(dst, x []float32, scale float32) {
 	Parallel(ceilDiv(len(x), flatBlock), func(t int) {
 		b := blockSpan(flatBlock, len(x), t)
 		half := takeScratch[uint16](b.len())

@@ -327,13 +327,13 @@ func (w *weightsToStore) block(b int) {
 	length := channels.len() * taps
 	to, toRow := w.dw[(outputs.from*s.C+channels.from)*taps:], s.C*taps
 	// rows [c][tap] of outputs, to be turned.
-	const block = storeChannels * storeOutputs
-	memory := takeScratch[float32](2 * block * taps)
-	defer memory.drop()
-	rows, row := memory.data[:block*taps], storeOutputs
+	rows, row := w.sums, w.ocPad
 	if w.order == sumsByChannel {
-		rows, row = w.sums[channels.from*taps*w.ocPad+outputs.from:], w.ocPad
+		rows = rows[channels.from*taps*w.ocPad+outputs.from:]
 	} else {
+		memory := takeScratch[float32](length * storeOutputs)
+		defer memory.drop()
+		rows, row = memory.data, storeOutputs
 		for c := range channels.len() {
 			for t := range taps {
 				copy(rows[(c*taps+t)*row:][:outputs.len()], w.sums[(t*s.C+channels.from+c)*w.ocPad+outputs.from:])
@@ -344,11 +344,12 @@ func (w *weightsToStore) block(b int) {
 		transpose(to, toRow, rows, row, length, outputs.len())
 		return
 	}
-	turned := memory.data[block*taps:]
-	transpose(turned, length, rows, row, length, outputs.len())
+	turned := takeScratch[float32](length * outputs.len())
+	defer turned.drop()
+	transpose(turned.data, length, rows, row, length, outputs.len())
 	for i := range outputs.len() {
 		sum := vectorStream{data: to[i*toRow:][:length]}
-		vecAdd.call(1, length, 0, nil, []vectorStream{sum, {data: turned[i*length:]}, sum})
+		vecAdd.call(1, length, 0, nil, []vectorStream{sum, {data: turned.data[i*length:]}, sum})
 	}
 }
 

@@ -157,20 +157,21 @@ func IterateAll(ctx *autograd.Context, norms []NamedSpectralNorm) error {
 // weight returns what the layer multiplies with.
 func (s *SpectralNorm) weight(ctx *autograd.Context) *autograd.Variable {
 	if ctx.Training {
-		return autograd.SpectralScale(ctx, s.WeightOrig, *s.normalise(ctx))
+		return autograd.SpectralScale(ctx, s.WeightOrig, s.normalise(ctx))
 	}
 	folded := s.fold()
 	if ctx.Tape == nil {
 		return folded.scaled
 	}
-	return autograd.SpectralScale(ctx, s.WeightOrig, *s.scaleOptions(folded.sigma, s.U.Value, s.V.Value))
+	return autograd.SpectralScale(ctx, s.WeightOrig, s.scaleOptions(folded.sigma))
 }
 
 // conv2d is the convolution with weight. In training the weight is normalised while it
 // is packed.
 func (s *SpectralNorm) conv2d(ctx *autograd.Context, x, bias *autograd.Variable, o autograd.Conv2dOptions) *autograd.Variable {
 	if ctx.Training {
-		o.Spectral = s.normalise(ctx)
+		spectral := s.normalise(ctx)
+		o.Spectral = &spectral
 		return autograd.Conv2d(ctx, x, s.WeightOrig, bias, o)
 	}
 	w := s.weight(ctx)
@@ -180,30 +181,18 @@ func (s *SpectralNorm) conv2d(ctx *autograd.Context, x, bias *autograd.Variable,
 }
 
 // normalise returns how a training forward normalises the weight.
-func (s *SpectralNorm) normalise(ctx *autograd.Context) *autograd.SpectralScaleOptions {
+func (s *SpectralNorm) normalise(ctx *autograd.Context) autograd.SpectralScaleOptions {
 	if s.iterated != ctx {
 		start := ctx.Trace().Start()
 		s.iterate(ctx)
 		traceIterations(ctx, start, NamedSpectralNorm{SpectralNorm: s})
 	}
 	s.iterated = nil
-	sigma, u, v := s.Sigma.Value.Item(), s.U.Value, s.V.Value
-	if ctx.Tape != nil && sigma > s.Coeff {
-		// The gradient reads u and v, which the next training forward changes.
-		u, v = keep(ctx, u), keep(ctx, v)
-	}
-	return s.scaleOptions(sigma, u, v)
+	return s.scaleOptions(s.Sigma.Value.Item())
 }
 
-// keep returns a copy of t that lives until the tape is reset.
-func keep(ctx *autograd.Context, t *tensor.Tensor) *tensor.Tensor {
-	c := autograd.Scale(ctx, autograd.Constant(t), 1)
-	c.Retain()
-	return c.Value
-}
-
-func (s *SpectralNorm) scaleOptions(sigma float64, u, v *tensor.Tensor) *autograd.SpectralScaleOptions {
-	o := &autograd.SpectralScaleOptions{Sigma: sigma, Coeff: s.Coeff, Eps: s.eps, U: u, V: v}
+func (s *SpectralNorm) scaleOptions(sigma float64) autograd.SpectralScaleOptions {
+	o := autograd.SpectralScaleOptions{Sigma: sigma, Coeff: s.Coeff, Eps: s.eps, U: s.U.Value, V: s.V.Value}
 	if s.operator != nil {
 		o.Conv = &autograd.Conv2dOptions{Stride: s.operator.Stride, Padding: s.operator.Padding}
 	}

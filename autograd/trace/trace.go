@@ -19,9 +19,9 @@ const (
 	BackwardData    Direction = "backward data"
 	BackwardWeights Direction = "backward weights"
 	BackwardBias    Direction = "backward bias"
-	BackwardNorm    Direction = "backward norm" // through the spectral normalisation of weights
-	Pack            Direction = "pack"          // weights, into the order of the kernels
-	Again           Direction = "again"         // a result that was dropped, for the backward pass
+	BackwardSigma   Direction = "backward sigma" // through the spectral normalisation of weights
+	Pack            Direction = "pack"           // weights, into the order of the kernels
+	Again           Direction = "again"          // a result that was dropped, for the backward pass
 	Update          Direction = "update"
 	Wait            Direction = "wait"
 )
