@@ -102,24 +102,14 @@ func splitMoments(m *tensor.Tensor) (mean, variance []float32) {
 
 func conv2dBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 	s, o := n.conv2dShape(), n.Attrs.(Conv2dOptions)
-	if g, accumulate := t.target(n.Inputs[1]); g != nil {
+	switch g, accumulate := t.target(n.Inputs[1]); {
+	case g == nil:
+	case o.Spectral == nil:
 		start := t.Trace.Start()
-		if o.Spectral == nil {
-			convWeightsGradient(g, n.value(0), dy, s, accumulate)
-			n.part(t.Trace, start, trace.BackwardWeights)
-		} else {
-			scaled := g // the gradient of the normalised weight
-			if accumulate {
-				scaled = t.Pool().GetLike(g)
-			}
-			convWeightsGradient(scaled, n.value(0), dy, s, false)
-			start = n.part(t.Trace, start, trace.BackwardWeights)
-			o.Spectral.addGradient(n, g, accumulate, scaled, n.value(1))
-			n.part(t.Trace, start, trace.BackwardSigma)
-			if accumulate {
-				t.Pool().Put(scaled)
-			}
-		}
+		convWeightsGradient(g, n.value(0), dy, s, accumulate)
+		n.part(t.Trace, start, trace.BackwardWeights)
+	default:
+		spectralWeightsGradient(t, n, g, dy, s, accumulate)
 	}
 	if start := t.Trace.Start(); n.Inputs[2] != nil {
 		biasBackward(t, n, dy, s.N*s.OutH()*s.OutW(), s.OC)
@@ -133,6 +123,21 @@ func conv2dBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 		n.part(t.Trace, start, trace.BackwardData)
 		packed.free()
 	}
+}
+
+// spectralWeightsGradient sets g to the gradient of a weight that is normalised, or adds
+// it.
+func spectralWeightsGradient(t *Tape, n *Node, g, dy *tensor.Tensor, s kernels.Conv2dShape, accumulate bool) {
+	normalised := g // the gradient of the normalised weight
+	if accumulate {
+		normalised = t.Pool().GetLike(g)
+		defer t.Pool().Put(normalised)
+	}
+	start := t.Trace.Start()
+	convWeightsGradient(normalised, n.value(0), dy, s, false)
+	start = n.part(t.Trace, start, trace.BackwardWeights)
+	n.Attrs.(Conv2dOptions).Spectral.addGradient(n, g, accumulate, normalised, n.value(1))
+	n.part(t.Trace, start, trace.BackwardSigma)
 }
 
 // biasBackward adds the column sums of dy to the gradient of input 2.

@@ -145,7 +145,7 @@ func (c *goldenCase) runSpectral(t *testing.T) {
 	oc, ic := w.Value.Dim(0), w.Value.Dim(1)
 	outSize := (c.Size+2*c.Padding-c.Kernel)/c.Stride + 1
 	if c.Kernel > 1 {
-		scale.Eps, scale.Conv = 1e-5, &Conv2dOptions{Stride: c.Stride, Padding: c.Padding}
+		scale.Eps, scale.Conv = 1e-5, &ConvOperator{Stride: c.Stride, Padding: c.Padding}
 		scale.U, scale.V = u.View(1, oc, outSize, outSize).ToImage(), v.View(1, ic, c.Size, c.Size).ToImage()
 	}
 	var y *Variable
@@ -177,7 +177,7 @@ func (c *goldenCase) runSpectral(t *testing.T) {
 func powerIterate(w *Variable, o *SpectralScaleOptions) float64 {
 	apply := func(ctx *Context, v *Variable) *Variable {
 		if o.Conv != nil {
-			return Conv2d(ctx, v, Constant(w.Value), nil, *o.Conv)
+			return Conv2d(ctx, v, Constant(w.Value), nil, Conv2dOptions{Stride: o.Conv.Stride, Padding: o.Conv.Padding})
 		}
 		return Linear(ctx, Reshape(ctx, v, 1, -1), Constant(w.Value.View(w.Value.Dim(0), -1)), nil)
 	}

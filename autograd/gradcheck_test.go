@@ -148,10 +148,10 @@ var gradCases = map[Op][]gradCase{
 		{name: "matrix", linear: true, inputs: tensors(shape(3, 5)), f: func(ctx *Context, in []*Variable) *Variable { return Mean(ctx, in[0]) }},
 	},
 	OpSpectralScale: {
-		spectralCase("stride 1", []int{6, 3, 3, 3}, &Conv2dOptions{Stride: 1, Padding: 1}, 7, 5, 0.5),
-		spectralCase("stride 2 even", []int{4, 5, 3, 3}, &Conv2dOptions{Stride: 2, Padding: 1}, 6, 6, 0.5),
-		spectralCase("stride 2 odd", []int{4, 5, 3, 3}, &Conv2dOptions{Stride: 2, Padding: 1}, 5, 7, 0.7),
-		spectralCase("not rescaled", []int{4, 5, 3, 3}, &Conv2dOptions{Stride: 1, Padding: 1}, 5, 5, 500),
+		spectralCase("stride 1", []int{6, 3, 3, 3}, &ConvOperator{Stride: 1, Padding: 1}, 7, 5, 0.5),
+		spectralCase("stride 2 even", []int{4, 5, 3, 3}, &ConvOperator{Stride: 2, Padding: 1}, 6, 6, 0.5),
+		spectralCase("stride 2 odd", []int{4, 5, 3, 3}, &ConvOperator{Stride: 2, Padding: 1}, 5, 7, 0.7),
+		spectralCase("not rescaled", []int{4, 5, 3, 3}, &ConvOperator{Stride: 1, Padding: 1}, 5, 5, 500),
 		spectralCase("matrix", []int{5, 7}, nil, 0, 0, 0.3),
 		spectralCase("1x1", []int{5, 3, 1, 1}, nil, 0, 0, 0.3),
 		spectralCase("matrix, not rescaled", []int{5, 7}, nil, 0, 0, 500),
@@ -242,7 +242,7 @@ func activationCase(act kernels.Activation) gradCase {
 // spectralConvCase is a convolution of 2 images of 5x7 that normalises its weight; a
 // 1x1 kernel as a matrix.
 func spectralConvCase(name string, weight []int, o Conv2dOptions, coeff float64) gradCase {
-	conv := &Conv2dOptions{Stride: o.Stride, Padding: o.Padding}
+	conv := &ConvOperator{Stride: o.Stride, Padding: o.Padding}
 	if weight[2] == 1 {
 		conv = nil
 	}
@@ -254,7 +254,7 @@ func spectralConvCase(name string, weight []int, o Conv2dOptions, coeff float64)
 	}}
 }
 
-func spectralCase(name string, weight []int, conv *Conv2dOptions, h, w int, coeff float64) gradCase {
+func spectralCase(name string, weight []int, conv *ConvOperator, h, w int, coeff float64) gradCase {
 	in, use := spectralUse(weight, conv, h, w, coeff)
 	return gradCase{name: name, step: 0.02, inputs: []*tensor.Tensor{in}, f: func(ctx *Context, in []*Variable) *Variable {
 		return SpectralScale(ctx, in[0], use(in[0].Value))
@@ -263,7 +263,7 @@ func spectralCase(name string, weight []int, conv *Conv2dOptions, h, w int, coef
 
 // spectralUse returns a weight and the options of a use, which computes sigma from the
 // weight, as a layer does, so that the numerical gradient contains the path through it.
-func spectralUse(shaped []int, conv *Conv2dOptions, h, w int, coeff float64) (weight *tensor.Tensor, use func(*tensor.Tensor) SpectralScaleOptions) {
+func spectralUse(shaped []int, conv *ConvOperator, h, w int, coeff float64) (weight *tensor.Tensor, use func(*tensor.Tensor) SpectralScaleOptions) {
 	weight = tensors(shaped)[0].ToContiguous()
 	o := SpectralScaleOptions{Coeff: coeff, Conv: conv}
 	unit := func(t *tensor.Tensor) *tensor.Tensor {
@@ -272,7 +272,7 @@ func spectralUse(shaped []int, conv *Conv2dOptions, h, w int, coeff float64) (we
 	}
 	forward := func(w *tensor.Tensor) *tensor.Tensor {
 		if conv != nil {
-			return Conv2d(&Context{}, Constant(o.V), Constant(w), nil, *conv).Value
+			return Conv2d(&Context{}, Constant(o.V), Constant(w), nil, Conv2dOptions{Stride: conv.Stride, Padding: conv.Padding}).Value
 		}
 		return Linear(&Context{}, Constant(o.V.View(1, -1)), Constant(w.View(w.Dim(0), -1)), nil).Value
 	}

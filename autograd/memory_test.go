@@ -92,7 +92,7 @@ func (n *tinyNet) forward(ctx *Context, x *Variable) (logits, feature *Variable)
 // rescales.
 func (n *tinyNet) spectral(i int) SpectralScaleOptions {
 	w := n.weights[i].Value
-	o := SpectralScaleOptions{Sigma: 1.5, Coeff: 1, Eps: 1e-5, Conv: &Conv2dOptions{Stride: 1, Padding: 1},
+	o := SpectralScaleOptions{Sigma: 1.5, Coeff: 1, Eps: 1e-5, Conv: &ConvOperator{Stride: 1, Padding: 1},
 		U: tensor.NewImage(tensor.Float32, 1, w.Dim(0), 8, 8), V: tensor.NewImage(tensor.Float32, 1, w.Dim(1), 8, 8)}
 	o.U.Set(1, 0, 0, 0, 0)
 	o.V.Set(1, 0, 0, 0, 0)

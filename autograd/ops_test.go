@@ -47,7 +47,7 @@ func TestMisuseIsExplained(t *testing.T) {
 		"spectral matrix": {func() { SpectralScale(ctx, zeros(5, 7), SpectralScaleOptions{Coeff: 1, U: u, V: u}) },
 			"spectral_scale: U [4] and V [4] do not fit the weight [5 7] as a matrix"},
 		"spectral conv": {func() {
-			SpectralScale(ctx, zeros(5, 3, 3, 3), SpectralScaleOptions{Coeff: 1, U: tensor.New(tensor.Float32, 1, 5, 8, 8), V: tensor.New(tensor.Float32, 1, 3, 8, 8), Conv: &Conv2dOptions{Stride: 2, Padding: 1}})
+			SpectralScale(ctx, zeros(5, 3, 3, 3), SpectralScaleOptions{Coeff: 1, U: tensor.New(tensor.Float32, 1, 5, 8, 8), V: tensor.New(tensor.Float32, 1, 3, 8, 8), Conv: &ConvOperator{Stride: 2, Padding: 1}})
 		}, "spectral_scale: U [1 5 8 8] is not an output of weight [5 3 3 3] for V [1 3 8 8]"},
 		"spectral NaN": {func() { SpectralScale(ctx, zeros(4, 4), SpectralScaleOptions{Sigma: math.NaN(), Coeff: 1, U: u, V: u}) }, "sigma is NaN"},
 		"coeff":        {func() { SpectralScale(ctx, zeros(4, 4), SpectralScaleOptions{U: u, V: u}) }, "coeff is 0, want it positive"},
@@ -177,7 +177,7 @@ func spectralCaseOf(k int, sigma float64) SpectralScaleOptions {
 	if k == 1 {
 		return SpectralScaleOptions{Sigma: sigma, Coeff: 1, U: tensors(shape(10))[0], V: tensors(shape(6))[0]}
 	}
-	return SpectralScaleOptions{Sigma: sigma, Coeff: 1, Eps: 1e-5, Conv: &Conv2dOptions{Stride: 1, Padding: 1},
+	return SpectralScaleOptions{Sigma: sigma, Coeff: 1, Eps: 1e-5, Conv: &ConvOperator{Stride: 1, Padding: 1},
 		U: tensors(shape(1, 10, 8, 8))[0], V: tensors(shape(1, 6, 8, 8))[0]}
 }
 

@@ -19,11 +19,14 @@ type SpectralScaleOptions struct {
 	// operator norm of a convolution they are maps [1, OC, OH, OW] and
 	// [1, C, H, W]; for a matrix vectors of OC and C·KH·KW elements.
 	U, V *tensor.Tensor
-	// Conv tells that Sigma is the norm of the convolution operator with these
-	// options at the input size of V; nil: that of the weight as a matrix
+	// Conv tells that Sigma is the norm of the convolution operator with this
+	// stride and padding at the input size of V; nil: that of the weight as a matrix
 	// [OC, C·KH·KW].
-	Conv *Conv2dOptions
+	Conv *ConvOperator
 }
+
+// ConvOperator is a convolution as a linear map; Stride 0 means 1.
+type ConvOperator struct{ Stride, Padding int }
 
 // SpectralScale returns weight/(max(1, sigma/coeff) + eps): the soft spectral
 // normalisation, which only scales down. The gradient also flows through

@@ -194,7 +194,7 @@ func (s *SpectralNorm) normalise(ctx *autograd.Context) autograd.SpectralScaleOp
 func (s *SpectralNorm) scaleOptions(sigma float64) autograd.SpectralScaleOptions {
 	o := autograd.SpectralScaleOptions{Sigma: sigma, Coeff: s.Coeff, Eps: s.eps, U: s.U.Value, V: s.V.Value}
 	if s.operator != nil {
-		o.Conv = &autograd.Conv2dOptions{Stride: s.operator.Stride, Padding: s.operator.Padding}
+		o.Conv = &autograd.ConvOperator{Stride: s.operator.Stride, Padding: s.operator.Padding}
 	}
 	return o
 }
