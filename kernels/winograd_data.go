@@ -23,6 +23,11 @@ const (
 	winogradSharedRows = 8
 )
 
+// winogradPackPanels is from how many panels of filters on packing transformed rows
+// pays where it does not pay for activations. Where it does, it pays from the first
+// panel on: transformed rows are in cache.
+const winogradPackPanels = 9
+
 // winogradConv is a convolution, forward or backward data: c is the result, a the
 // operand.
 type winogradConv struct {
@@ -80,7 +85,8 @@ type winogradChunk struct {
 	v, m  []float32 // [point][rows][depth] and [point][rows][width]
 	half  []float32 // of a transform: [6][6][strip]
 	cut   rowCut
-	tile  []float32 // rows of v as the micro-kernels read them: [row tile][k][aK]
+	packs bool      // whether products read packed rows of v
+	tile  []float32 // these: [row tile][k][aK]
 	aK    int
 	shift []float32 // the bias, or what the epilogue adds, once for each image
 	args  *brgemmArgs
@@ -89,8 +95,13 @@ type winogradChunk struct {
 func (w *winogradConv) chunk(tiles, images span) {
 	rows := tiles.len() * images.len()
 	c := &winogradChunk{winogradConv: w, tiles: tiles, images: images, rows: rows, cut: cutRows(rows, w.kern.mr)}
-	c.aK = w.kern.tileRows()
-	sizes := [...]int{winogradPoints * rows * w.depth, winogradPoints * rows * w.width, winogradPoints * winogradStrip, c.cut.tiles * maxRun * c.aK, 0}
+	panels := ceilDiv(w.width, w.kern.nr)
+	c.packs = w.kern.packRows > 0 || panels >= winogradPackPanels || w.kern.packs(w.depth*4, panels)
+	sizes := [...]int{winogradPoints * rows * w.depth, winogradPoints * rows * w.width, winogradPoints * winogradStrip, 0, 0}
+	if c.packs {
+		c.aK = w.kern.tileRows()
+		sizes[3] = c.cut.tiles * maxRun * c.aK
+	}
 	bias := w.bias
 	if w.end.activates() {
 		bias = w.end.shift.data
@@ -128,24 +139,35 @@ func (c *winogradChunk) multiply(point int) {
 	panels := ceilDiv(c.width, nr)
 	v, m := c.v[point*c.rows*c.depth:(point+1)*c.rows*c.depth], c.m[point*c.rows*c.width:]
 	filters := c.filters[point*panels*c.depth*nr:]
-	*args = brgemmArgs{aK: c.aK * 4, bK: nr * 4, cRow: c.width * 4}
+	*args = brgemmArgs{aRow: c.depth * 4, aK: c.aK * 4, bK: nr * 4, cRow: c.width * 4}
 	args.oneTap()
 	for _, run := range (span{0, c.depth}).cut(maxRun) {
 		args.k = run.len()
-		step := args.k * c.aK
-		for t := range c.cut.tiles {
-			// Whole vectors, with rows of the next tile, which nothing reads.
-			from := c.cut.start(t)
-			transpose(c.tile[t*step:], c.aK, v[from*c.depth+run.from:], c.depth, min(c.aK, c.rows-from), args.k)
+		if c.packs {
+			c.pack(v, run)
 		}
 		for p := range panels {
 			c.cut.each(span{0, c.cut.tiles}, func(t, tiles, rows int) {
-				args.a, args.b = unsafe.Pointer(&c.tile[t*step]), unsafe.Pointer(&filters[(p*c.depth+run.from)*nr])
-				args.c = unsafe.Pointer(&m[c.cut.start(t)*c.width+p*nr])
-				c.kern.tiles(true, 4, rows, tiles, min(nr, c.width-p*nr), step*4, args)
+				from, aTile := c.cut.start(t), rows*args.aRow
+				args.a = unsafe.Pointer(&v[from*c.depth+run.from])
+				if c.packs {
+					aTile = args.k * args.aK
+					args.a = unsafe.Pointer(&c.tile[t*args.k*c.aK])
+				}
+				args.b, args.c = unsafe.Pointer(&filters[(p*c.depth+run.from)*nr]), unsafe.Pointer(&m[from*c.width+p*nr])
+				c.kern.tiles(c.packs, 4, rows, tiles, min(nr, c.width-p*nr), aTile, args)
 			})
 		}
 		args.accumulate = 1
+	}
+}
+
+// pack packs a run of the rows of v.
+func (c *winogradChunk) pack(v []float32, run span) {
+	for t := range c.cut.tiles {
+		// Whole vectors, with rows of the next tile, which nothing reads.
+		from := c.cut.start(t)
+		transpose(c.tile[t*run.len()*c.aK:], c.aK, v[from*c.depth+run.from:], c.depth, min(c.aK, c.rows-from), run.len())
 	}
 }
 
