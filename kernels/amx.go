@@ -173,8 +173,9 @@ func amxCut(depth int) (steps, step int) {
 	return steps, max(ceilDiv(depth, 2*steps), 1) * 2
 }
 
-// amxRun is how many terms tiles add up before they move on: the panel of B of a
-// run, 64 bytes a term, stays in the first-level cache while the row tiles of a list
-// pass by. Sums wait in the strip, in the second-level cache. The sum is the same as
-// that of one long run.
-const amxRun = 640
+// amxRun is how many terms of a convolution tiles add up before they move on: the
+// panel of B of a run, 64 bytes a term, stays in the first-level cache while the row
+// tiles of a list pass by. Sums wait in the strip, in the second-level cache. The sum
+// is the same as that of one long run. Above amxWholeSum terms reading B from the
+// second-level cache costs less than so many runs, and the sum is not cut.
+const amxRun, amxWholeSum = 384, 1440

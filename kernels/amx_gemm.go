@@ -88,7 +88,7 @@ func amxGemm(transA, transB bool, m, n, k int, a []uint16, lda int, b []uint16, 
 	})
 }
 
-// amxGemmRows is how many rows of A share a panel of B in the first-level cache.
+// amxGemmRows is how many rows of A share a panel of B while it is in cache.
 const amxGemmRows = 8 * amxRows
 
 // packA writes A with rows that are filled up with zeros to whole steps.
@@ -139,31 +139,22 @@ func (g *amxMatrices) packB(b []uint16, ldb int, trans bool, k int) {
 func (g *amxMatrices) block(rows, panels span) {
 	args := takeAMXArgs()
 	defer args.drop()
-	strip := args.chunkStrip(ceilDiv(rows.len(), amxRows), g.k > amxRun)
-	defer strip.drop()
 	args.aRow, args.cRow, args.taps = 2*g.lda, 4*g.ldc, &oneTap[0]
 	whole, rest := rowTiles(nil, rows.len(), args.aRow, args.cRow, 1)
-	for from := 0; from < g.steps; from += amxTerms / amxMaxStep {
-		sum := span{from, min(from+amxTerms/amxMaxStep, g.steps)}
-		end := amxEndStore
-		if from > 0 || g.accumulate {
+	for _, sum := range (span{0, g.steps}).cut(amxTerms / amxMaxStep) {
+		k, end := sum.from*g.step, amxEndStore
+		if k > 0 || g.accumulate {
 			end = amxEndAdd
 		}
+		args.steps = sum.len()
 		for p := panels.from; p < panels.to; p++ {
 			col := p * amxPanel
-			for r, run := range sum.cut(amxRun / g.step) {
-				k := run.from * g.step
-				args.steps, args.load = run.len(), index(r > 0)
-				args.a, args.b = unsafe.Pointer(&g.a[rows.from*g.lda+k]), unsafe.Pointer(&g.panels[p*g.k*amxPanel+k*amxPanel])
-				args.c = unsafe.Pointer(&g.c[rows.from*g.ldc+col])
-				eachRowTiles(rows.len(), whole, rest, func(tileRows, tile int, list []amxTile) {
-					if g.k > amxRun {
-						args.keepStrip(strip.data[tile*amxStripLen:])
-					}
-					args.shape(tileRows, min(amxPanel, g.n-col), g.step)
-					args.run(amxEndOf(run.to == sum.to, end), list)
-				})
-			}
+			args.a, args.b = unsafe.Pointer(&g.a[rows.from*g.lda+k]), unsafe.Pointer(&g.panels[p*g.k*amxPanel+k*amxPanel])
+			args.c = unsafe.Pointer(&g.c[rows.from*g.ldc+col])
+			eachRowTiles(rows.len(), whole, rest, func(tileRows, _ int, list []amxTile) {
+				args.shape(tileRows, min(amxPanel, g.n-col), g.step)
+				args.run(end, list)
+			})
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package kernels
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // amxPlan lists the row tiles of a convolution in one direction: of the result, rows
 // that read the same taps of the operand, as convPlan does for vectors. Sums are cut
@@ -113,13 +116,17 @@ func newAMXPlan(s Conv2dShape, d ConvDirection) *amxPlan {
 	return b.plan
 }
 
-// cutRuns cuts the sum over kernel positions and depth into runs of about amxRun.
+// cutRuns cuts the sum over kernel positions and depth into runs of about amxRun, or
+// leaves it whole.
 func (b *amxPlanner) cutRuns() {
 	p, positions := b.plan, b.s.KH*b.s.KW
 	p.step = amxStep(b.depth)
-	steps := b.depth / p.step
-	b.parts = ceilDiv(b.depth, amxRun)
-	n := ceilDiv(positions, max(amxRun*b.parts/b.depth, 1))
+	steps, run := b.depth/p.step, amxRun
+	if terms := positions * b.depth; terms > amxWholeSum {
+		run = terms
+	}
+	b.parts = ceilDiv(b.depth, run)
+	n := ceilDiv(positions, max(run*b.parts/b.depth, 1))
 	for part := range b.parts {
 		of := split(steps, b.parts, part)
 		for range n {
@@ -132,9 +139,18 @@ func (b *amxPlanner) cutRuns() {
 }
 
 // tapsOf adds what the taps of a line and a column make together, and returns where
-// they are, by run. Offsets of A count from the first tap.
+// they are, by run. Offsets of A count from the first tap. Taps come in the order of
+// the pixels that they read, which is backwards in backward data: what the next pixel
+// of the result reads anew comes last.
 func (b *amxPlanner) tapsOf(lines, columns []axisTap) []span {
 	var spans []span
+	first := 0
+	if len(lines) > 0 && len(columns) > 0 {
+		first = lines[0].src*b.sourceW + columns[0].src
+	}
+	if b.d == ConvBackwardData {
+		lines, columns = backwards(lines), backwards(columns)
+	}
 	for r, start := range b.plan.starts {
 		group := b.groups[r%len(b.groups)]
 		from := len(b.plan.taps)
@@ -144,7 +160,7 @@ func (b *amxPlanner) tapsOf(lines, columns []axisTap) []span {
 				if position < group.from || position >= group.to {
 					continue
 				}
-				pixel := (l.src-lines[0].src)*b.sourceW + c.src - columns[0].src
+				pixel := l.src*b.sourceW + c.src - first
 				b.plan.taps = append(b.plan.taps, brgemmTap{
 					a: 2 * (pixel*b.s.N*b.depth + start),
 					b: 2 * (position*b.depth + start) * amxPanel,
@@ -154,6 +170,12 @@ func (b *amxPlanner) tapsOf(lines, columns []axisTap) []span {
 		spans = append(spans, span{from, len(b.plan.taps)})
 	}
 	return spans
+}
+
+func backwards(taps []axisTap) []axisTap {
+	taps = slices.Clone(taps)
+	slices.Reverse(taps)
+	return taps
 }
 
 // pixels adds the pixels of line row of a group of lines and of a group of columns,
