@@ -107,20 +107,26 @@ func (g *gathering) tileLen(kern *brgemmKernels) int { return g.taps() * g.depth
 // tap gathers a tile's rows of one tap.
 func (p *gatheredConv) tap(task int) {
 	t, tap := task/p.taps(), task%p.taps()
-	first, last := p.rows.start(t), p.rows.start(t+1)
 	width := p.kern.tileRows()
-	rows := takeScratch[float32](width * p.depth)
+	p.gather(p.rowsOfA[t*p.tileLen(p.kern)+tap*p.depth*width:], width, p.a, t, tap, width)
+}
+
+// gather brings the rows of one tap that tile t reads of the operand a into column
+// form, [depth][width], step apart.
+func (g *gathering) gather(dst []float32, step int, a []float32, t, tap, width int) {
+	first, last := g.rows.start(t), g.rows.start(t+1)
+	rows := takeScratch[float32](width * g.depth)
 	defer rows.drop()
-	for i, at := range p.sources[tap*p.count+first : tap*p.count+last] {
-		row := rows.data[i*p.depth : (i+1)*p.depth]
+	for i, at := range g.sources[tap*g.count+first : tap*g.count+last] {
+		row := rows.data[i*g.depth : (i+1)*g.depth]
 		if at < 0 {
 			clear(row)
 		} else {
-			copy(row, p.a[at:])
+			copy(row, a[at:])
 		}
 	}
 	// Whole vectors, with rows past the tile's, which nothing reads.
-	transpose(p.rowsOfA[t*p.tileLen(p.kern)+tap*p.depth*width:], width, rows.data, p.depth, width, p.depth)
+	transpose(dst, step, rows.data, g.depth, width, g.depth)
 }
 
 // panelGroup computes all rows for some panels of weights: a run of the rows stays in

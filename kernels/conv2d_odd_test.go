@@ -31,8 +31,8 @@ func eachOddShape(t *testing.T, f func(t *testing.T, s Conv2dShape)) {
 	}
 }
 
-// convolve computes all directions and the fused form, with operands that begin
-// offset elements into their memory.
+// convolve computes all directions, the fused form and those with weights that are
+// not packed, with operands that begin offset elements into their memory.
 func convolve(s Conv2dShape, offset int) []float32 {
 	r := rand.New(rand.NewPCG(21, 22))
 	operand := func(n int) []float32 { return append(make([]float32, offset), randomSlice[float32](r, n)...)[offset:] }
@@ -42,11 +42,14 @@ func convolve(s Conv2dShape, offset int) []float32 {
 	PackConv2d(forward, w, s, ConvForward)
 	PackConv2d(data, w, s, ConvBackwardData)
 	y, fused, dx, dw := result(len(dy)), result(len(dy)), result(len(x)), result(len(w))
+	yOnce, dxOnce := result(len(dy)), result(len(x))
 	Conv2dForward(y, x, forward, bias, s)
 	Conv2dForwardFused(fused, x, forward, bias, dy, ActReLU, s)
 	Conv2dBackwardData(dx, dy, data, s, false)
 	Conv2dBackwardWeights(dw, x, dy, s, false)
-	return slices.Concat(y, fused, dx, dw)
+	Conv2dForwardOnce(yOnce, x, w, s)
+	Conv2dBackwardDataOnce(dxOnce, dy, w, s)
+	return slices.Concat(y, fused, dx, dw, yOnce, dxOnce)
 }
 
 // Memory need not begin at a multiple of a vector.
@@ -92,11 +95,13 @@ func TestConv2dOfNoImagesByAnyAlgorithm(t *testing.T) {
 // What is wrong is said before any algorithm touches memory.
 func TestConv2dRefusesHugeShapesByAnyAlgorithm(t *testing.T) {
 	calls := map[string]func(s Conv2dShape){
-		"Conv2dForward":         func(s Conv2dShape) { Conv2dForward(nil, nil, nil, nil, s) },
-		"Conv2dForwardFused":    func(s Conv2dShape) { Conv2dForwardFused(nil, nil, nil, nil, []float32{1}, ActReLU, s) },
-		"Conv2dBackwardData":    func(s Conv2dShape) { Conv2dBackwardData(nil, nil, nil, s, false) },
-		"Conv2dBackwardWeights": func(s Conv2dShape) { Conv2dBackwardWeights(nil, nil, nil, s, false) },
-		"PackConv2d":            func(s Conv2dShape) { PackConv2d(nil, nil, s, ConvForward) },
+		"Conv2dForward":          func(s Conv2dShape) { Conv2dForward(nil, nil, nil, nil, s) },
+		"Conv2dForwardFused":     func(s Conv2dShape) { Conv2dForwardFused(nil, nil, nil, nil, []float32{1}, ActReLU, s) },
+		"Conv2dBackwardData":     func(s Conv2dShape) { Conv2dBackwardData(nil, nil, nil, s, false) },
+		"Conv2dBackwardWeights":  func(s Conv2dShape) { Conv2dBackwardWeights(nil, nil, nil, s, false) },
+		"PackConv2d":             func(s Conv2dShape) { PackConv2d(nil, nil, s, ConvForward) },
+		"Conv2dForwardOnce":      func(s Conv2dShape) { Conv2dForwardOnce(nil, nil, nil, s) },
+		"Conv2dBackwardDataOnce": func(s Conv2dShape) { Conv2dBackwardDataOnce(nil, nil, nil, s) },
 	}
 	for _, a := range []ConvAlgorithm{ConvDirect, ConvWinograd} {
 		for name, call := range calls {

@@ -121,6 +121,26 @@ func checkConv2dShape(t failer, r *rand.Rand, s Conv2dShape, accumulate bool) {
 	dwGuard(what + " backward weights")
 }
 
+// checkConv2dOnce checks products with weights that are not packed.
+func checkConv2dOnce(t failer, r *rand.Rand, s Conv2dShape) {
+	t.Helper()
+	what := fmt.Sprintf("%+v once", s)
+	x, w, dy := randomSlice[float32](r, s.inputLen()), randomSlice[float32](r, s.weightLen()), randomSlice[float32](r, s.outputLen())
+	by, bdx := newBound(len(dy)), newBound(len(x))
+	y, yGuard := guarded(t, len(dy))
+	dx, dxGuard := guarded(t, len(x))
+	directConv2d(s, func(xi, wi, yi int) {
+		by.add(yi, float64(x[xi])*float64(w[wi]))
+		bdx.add(xi, float64(dy[yi])*float64(w[wi]))
+	})
+	Conv2dForwardOnce(y, x, w, s)
+	by.check(t, what+" forward", y, s.C*s.KH*s.KW)
+	yGuard(what + " forward")
+	Conv2dBackwardDataOnce(dx, dy, w, s)
+	bdx.check(t, what+" backward data", dx, s.OC*s.KH*s.KW)
+	dxGuard(what + " backward data")
+}
+
 // convCases are shapes that networks use and shapes that catch edges.
 var convCases = []Conv2dShape{
 	{2, 1, 28, 28, 6, 5, 5, 1, 0}, {2, 6, 12, 12, 16, 5, 5, 1, 0}, {3, 3, 16, 16, 16, 3, 3, 1, 1},
@@ -150,6 +170,7 @@ func TestConv2d(t *testing.T) {
 		for _, s := range convCases {
 			checkConv2dShape(t, r, s, false)
 			checkConv2dShape(t, r, s, true)
+			checkConv2dOnce(t, r, s)
 		}
 	})
 }
@@ -168,6 +189,7 @@ func TestConv2dOfAnyShape(t *testing.T) {
 				t.Skip("the kernel is larger than the input")
 			}
 			checkConv2dShape(t, rand.New(rand.NewPCG(9, 10)), s, rapid.Bool().Draw(t, "accumulate"))
+			checkConv2dOnce(t, rand.New(rand.NewPCG(9, 10)), s)
 		})
 	})
 }

@@ -135,10 +135,9 @@ func SpectralNorms(m Module) []NamedSpectralNorm {
 func IterateAll(ctx *autograd.Context, norms []NamedSpectralNorm) error {
 	sigmas := make([]float64, len(norms))
 	start := ctx.Trace().Start()
-	poolOf(ctx) // a tape makes its pool when first asked, which must not happen in parallel
 	kernels.Parallel(len(norms), func(i int) {
 		if ctx.Training {
-			norms[i].iterate(ctx)
+			norms[i].iterate()
 			norms[i].iterated = ctx
 			sigmas[i] = norms[i].Sigma.Value.Item()
 		} else {
@@ -184,7 +183,7 @@ func (s *SpectralNorm) conv2d(ctx *autograd.Context, x, bias *autograd.Variable,
 func (s *SpectralNorm) normalise(ctx *autograd.Context) autograd.SpectralScaleOptions {
 	if s.iterated != ctx {
 		start := ctx.Trace().Start()
-		s.iterate(ctx)
+		s.iterate()
 		traceIterations(ctx, start, NamedSpectralNorm{SpectralNorm: s})
 	}
 	s.iterated = nil
@@ -201,17 +200,12 @@ func (s *SpectralNorm) scaleOptions(sigma float64) autograd.SpectralScaleOptions
 
 // iterate runs the power iterations v = Wᵀu/|Wᵀu|, u = Wv/|Wv| of a training
 // forward. The length |Wv| is <u, Wv>, so sigma needs no further product.
-func (s *SpectralNorm) iterate(ctx *autograd.Context) {
-	p := s.newProduct(poolOf(ctx))
-	defer p.free()
+func (s *SpectralNorm) iterate() {
+	p := s.newProduct()
 	u, v := s.U.Value.Float32s(), s.V.Value.Float32s()
 	sigma := 0.0
-	for i := range s.Iterations {
+	for range s.Iterations {
 		p.transposed(v, u)
-		if i == s.Iterations-1 {
-			// Of the layers at work one packed copy each is the peak.
-			p.packed[kernels.ConvBackwardData].Free()
-		}
 		kernels.Normalize(v, v, normEps)
 		p.apply(u, v)
 		sigma = kernels.Normalize(u, u, normEps)
@@ -231,7 +225,7 @@ func (s *SpectralNorm) fold() *foldedWeight {
 	if c := s.folded.Load(); c != nil && c.weight == f.weight && c.u == f.u && c.v == f.v {
 		return c
 	}
-	p := s.newProduct(nil)
+	p := s.newProduct()
 	wv := make([]float32, s.U.Value.Len())
 	p.apply(wv, s.V.Value.Float32s())
 	f.sigma = kernels.Dot(s.U.Value.Float32s(), wv)
@@ -248,50 +242,27 @@ func (s *SpectralNorm) fold() *foldedWeight {
 // product multiplies vectors with the linear map of a weight.
 type product struct {
 	weight   []float32
-	rows     int
 	operator *kernels.Conv2dShape
-	pool     *tensor.Pool
-	packed   [2]kernels.TemporaryWeights // by kernels.ConvDirection
 }
 
-func (s *SpectralNorm) newProduct(pool *tensor.Pool) *product {
-	return &product{weight: s.WeightOrig.Value.Float32s(), rows: s.U.Value.Len(), operator: s.operator, pool: pool}
+func (s *SpectralNorm) newProduct() product {
+	return product{weight: s.WeightOrig.Value.Float32s(), operator: s.operator}
 }
 
 // apply sets u to W·v.
-func (p *product) apply(u, v []float32) {
+func (p product) apply(u, v []float32) {
 	if p.operator != nil {
-		kernels.Conv2dForward(u, v, p.pack(kernels.ConvForward), nil, *p.operator)
+		kernels.Conv2dForwardOnce(u, v, p.weight, *p.operator)
 		return
 	}
 	kernels.Gemm(false, true, 1, len(u), len(v), v, len(v), p.weight, len(v), false, u, len(u))
 }
 
 // transposed sets v to Wᵀ·u.
-func (p *product) transposed(v, u []float32) {
+func (p product) transposed(v, u []float32) {
 	if p.operator != nil {
-		kernels.Conv2dBackwardData(v, u, p.pack(kernels.ConvBackwardData), *p.operator, false)
+		kernels.Conv2dBackwardDataOnce(v, u, p.weight, *p.operator)
 		return
 	}
 	kernels.Gemm(false, false, 1, len(v), len(u), u, len(u), p.weight, len(v), false, v, len(v))
-}
-
-func (p *product) pack(d kernels.ConvDirection) []float32 {
-	if p.packed[d].Data == nil {
-		p.packed[d] = kernels.PackTemporary(p.weight, 1, *p.operator, d)
-	}
-	return p.packed[d].Data
-}
-
-func (p *product) free() {
-	for i := range p.packed {
-		p.packed[i].Free()
-	}
-}
-
-func poolOf(ctx *autograd.Context) *tensor.Pool {
-	if ctx.Pool == nil && ctx.Tape != nil {
-		return ctx.Tape.Pool()
-	}
-	return ctx.Pool
 }
