@@ -245,11 +245,11 @@ func TestAMXWeightsOfManyRegions(t *testing.T) {
 			s                        Conv2dShape
 			regions, slices, batches int
 		}{
-			{Conv2dShape{3, 130, 20, 2, 132, 3, 3, 1, 1}, 3, 1, 1},
-			{Conv2dShape{32, 130, 36, 2, 132, 3, 1, 1, 0}, 3, 2, 1}, // each with lines of both slices
+			{Conv2dShape{3, 130, 20, 2, 196, 3, 3, 1, 1}, 3, 1, 1},
+			{Conv2dShape{32, 130, 36, 2, 196, 3, 1, 1, 0}, 3, 2, 1}, // each with lines of both slices
 			{Conv2dShape{35, 132, 9, 2, 260, 3, 3, 2, 1}, 1, 1, 1},
-			{Conv2dShape{70, 130, 8, 8, 132, 1, 1, 1, 0}, 1, 2, 2}, // of images, the last one ragged
-			{Conv2dShape{3, 130, 1, 1, 132, 3, 3, 1, 1}, 1, 1, 1},  // kernel positions that only meet padding
+			{Conv2dShape{70, 130, 8, 8, 196, 1, 1, 1, 0}, 1, 2, 2}, // of images, the last one ragged
+			{Conv2dShape{3, 130, 1, 1, 196, 3, 3, 1, 1}, 1, 1, 1},  // kernel positions that only meet padding
 		} {
 			g := newAMXWeights(c.s, nil, nil)
 			regions, batches := ceilDiv(c.s.OutH(), g.regionLines()), ceilDiv(c.s.N, g.images)
@@ -262,6 +262,21 @@ func TestAMXWeightsOfManyRegions(t *testing.T) {
 			}
 			g.sums.drop() // and is taken again
 			checkAMXConv2d(t, r, c.s, c.slices == 2)
+		}
+	})
+}
+
+// Up to amxOneGroup channels both ways are one group.
+func TestAMXWeightsOfOneGroup(t *testing.T) {
+	eachAMX(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(61, 62))
+		for _, s := range []Conv2dShape{{33, 130, 5, 3, 136, 3, 3, 1, 1}, {3, 192, 9, 2, 130, 3, 3, 2, 1}} {
+			g := newAMXWeights(s, nil, nil)
+			if g.rowGroups*g.colGroups != 1 || g.lines*g.columns > amxBoxPixels/2 {
+				t.Fatalf("%+v: %d x %d groups, boxes of %d pixels", s, g.rowGroups, g.colGroups, g.lines*g.columns)
+			}
+			g.sums.drop()
+			checkAMXConv2d(t, r, s, s.Stride == 2)
 		}
 	})
 }

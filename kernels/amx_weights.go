@@ -46,6 +46,11 @@ type amxWeights struct {
 // 1.3 MB for one group of channels both ways, which stays in the second-level cache.
 const amxBoxPixels, amxBoxSide = 64, 8
 
+// amxOneGroup is up to how many channels both ways one group, with boxes of half as
+// many pixels, beats groups of weightsGroupChannels: packed operands are read by nobody
+// else and stay where they are.
+const amxOneGroup = 192
+
 // amxWeightsMinTasks is weightsMinTasks for tiles, which are so fast that the sums of
 // more slices would cost more than what they give to do.
 const amxWeightsMinTasks = 8
@@ -53,13 +58,18 @@ const amxWeightsMinTasks = 8
 func newAMXWeights(s Conv2dShape, x, dy []uint16) *amxWeights {
 	g := &amxWeights{s: s, x: x, dy: dy, ocPad: ceilTo(s.OC, amxHalf)}
 	g.rowGroups, g.colGroups = ceilDiv(s.C, weightsGroupChannels), ceilDiv(s.OC, weightsGroupChannels)
+	pixels := amxBoxPixels
+	if g.shared() && max(s.C, s.OC) <= amxOneGroup {
+		g.rowGroups, g.colGroups = 1, 1
+		pixels /= 2
+	}
 	slices := min(ceilDiv(amxWeightsMinTasks, g.rowGroups*g.colGroups), max(s.OutH()*s.OutW()*s.N/weightsSliceRows, 1))
 	g.imageSlices = min(slices, ceilDiv(s.N, amxMaxStep))
 	if g.shared() {
 		g.imageSlices = 1
 	}
 	g.lineSlices = min(ceilDiv(slices, g.imageSlices), s.OutH())
-	pixels := max(amxBoxPixels/s.Stride, 1)
+	pixels = max(pixels/s.Stride, 1)
 	g.lines = min(ceilDiv(s.OutH(), g.lineSlices), amxBoxSide)
 	g.columns = min(s.OutW(), max(pixels/g.lines, 1))
 	g.images = min(max(pixels/(g.lines*g.columns), 1)*amxMaxStep, s.N)
