@@ -130,9 +130,9 @@ func (args *amxArgs) shape(rows, cols, step int) {
 	args.kernels = &amxKernels[index(rows > amxHalf)][index(cols > amxHalf)]
 }
 
-// maxAMXSteps bounds one assembly call to about 100 microseconds, counting steps of
-// 64 cycles.
-const maxAMXSteps = 4096
+// maxAMXSteps bounds one assembly call to about 40 microseconds, counting steps of
+// 100 cycles, and the sum of one row tile.
+const maxAMXSteps = 1024
 
 // run computes the row tiles of a list, in as many assembly calls as their length
 // asks for.
@@ -176,6 +176,9 @@ func amxCut(depth int) (steps, step int) {
 // amxRun is how many terms of a convolution tiles add up before they move on: the
 // panel of B of a run, 64 bytes a term, stays in the first-level cache while the row
 // tiles of a list pass by. Sums wait in the strip, in the second-level cache. The sum
-// is the same as that of one long run. Above amxWholeSum terms reading B from the
-// second-level cache costs less than so many runs, and the sum is not cut.
-const amxRun, amxWholeSum = 384, 1440
+// is the same as that of one long run.
+const amxRun = 384
+
+// amxLongestCut is the longest sum that is cut into runs of amxRun. Above it reading B
+// from the second-level cache costs less than so many runs would.
+const amxLongestCut = 1440

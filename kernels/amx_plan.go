@@ -117,13 +117,13 @@ func newAMXPlan(s Conv2dShape, d ConvDirection) *amxPlan {
 }
 
 // cutRuns cuts the sum over kernel positions and depth into runs of about amxRun, or
-// leaves it whole.
+// leaves it whole as far as one call goes.
 func (b *amxPlanner) cutRuns() {
 	p, positions := b.plan, b.s.KH*b.s.KW
 	p.step = amxStep(b.depth)
 	steps, run := b.depth/p.step, amxRun
-	if terms := positions * b.depth; terms > amxWholeSum {
-		run = terms
+	if terms := positions * b.depth; terms > amxLongestCut {
+		run = min(terms, maxAMXSteps*p.step)
 	}
 	b.parts = ceilDiv(b.depth, run)
 	n := ceilDiv(positions, max(run*b.parts/b.depth, 1))
@@ -139,9 +139,9 @@ func (b *amxPlanner) cutRuns() {
 }
 
 // tapsOf adds what the taps of a line and a column make together, and returns where
-// they are, by run. Offsets of A count from the first tap. Taps come in the order of
-// the pixels that they read, which is backwards in backward data: what the next pixel
-// of the result reads anew comes last.
+// they are, by run. Offsets of A count from the pixel of the first kernel position. In
+// a run taps come in the order of the pixels that they read, which is backwards in
+// backward data: what the next pixel of the result reads anew comes last.
 func (b *amxPlanner) tapsOf(lines, columns []axisTap) []span {
 	var spans []span
 	first := 0

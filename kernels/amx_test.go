@@ -266,19 +266,72 @@ func TestAMXWeightsOfManyRegions(t *testing.T) {
 	})
 }
 
-// Up to amxOneGroup channels both ways are one group.
+// Groups both ways of up to amxOneGroup channels are one where slices keep the threads
+// busy.
 func TestAMXWeightsOfOneGroup(t *testing.T) {
-	eachAMX(t, func(t *testing.T) {
-		r := rand.New(rand.NewPCG(61, 62))
-		for _, s := range []Conv2dShape{{33, 130, 5, 3, 136, 3, 3, 1, 1}, {3, 192, 9, 2, 130, 3, 3, 2, 1}} {
-			g := newAMXWeights(s, nil, nil)
-			if g.rowGroups*g.colGroups != 1 || g.lines*g.columns > amxBoxPixels/2 {
-				t.Fatalf("%+v: %d x %d groups, boxes of %d pixels", s, g.rowGroups, g.colGroups, g.lines*g.columns)
-			}
-			g.sums.drop()
-			checkAMXConv2d(t, r, s, s.Stride == 2)
+	for _, c := range []struct {
+		s                     Conv2dShape
+		groups, tasks, pixels int
+	}{
+		{Conv2dShape{32, 160, 32, 32, 160, 3, 3, 1, 1}, 1, 8, amxBoxPixels / 2},
+		{Conv2dShape{32, 160, 4, 4, 160, 3, 3, 1, 1}, 4, 4, 16}, // too few slices
+		{Conv2dShape{32, 96, 32, 32, 160, 3, 3, 1, 1}, 2, 8, amxBoxPixels},
+		{Conv2dShape{32, 196, 32, 32, 160, 3, 3, 1, 1}, 4, 8, amxBoxPixels},
+	} {
+		g := newAMXWeights(c.s, nil, nil)
+		if groups, pixels := g.rowGroups*g.colGroups, g.lines*g.columns; groups != c.groups || g.tasks() != c.tasks || pixels != c.pixels {
+			t.Errorf("%+v: %d groups, %d tasks, boxes of %d pixels, want %d, %d and %d", c.s, groups, g.tasks(), pixels, c.groups, c.tasks, c.pixels)
 		}
+		g.sums.drop()
+	}
+	if testing.Short() {
+		return
+	}
+	eachAMX(t, func(t *testing.T) {
+		checkAMXConv2d(t, rand.New(rand.NewPCG(61, 62)), Conv2dShape{32, 130, 16, 16, 130, 1, 1, 1, 0}, true)
 	})
+}
+
+// In a run taps read ever later pixels, so that neighbouring tiles read the same ones in
+// the same order.
+func TestAMXTapsAreInTheOrderOfPixels(t *testing.T) {
+	for _, s := range []Conv2dShape{{32, 160, 8, 8, 160, 3, 3, 1, 1}, {32, 640, 8, 8, 640, 3, 3, 1, 1}, {32, 64, 8, 8, 128, 3, 3, 2, 1}} {
+		for _, d := range []ConvDirection{ConvForward, ConvBackwardData} {
+			p, pairs := newAMXPlan(s, d), 0
+			for _, chunk := range p.chunks {
+				for _, run := range chunk.runs {
+					for _, tile := range run {
+						taps := p.taps[tile.taps/tapBytes:][:tile.numTaps]
+						for i := 1; i < len(taps); i++ {
+							pairs++
+							if taps[i].a <= taps[i-1].a {
+								t.Fatalf("%+v %v: a tap at %d comes after one at %d", s, d, taps[i].a, taps[i-1].a)
+							}
+						}
+					}
+				}
+			}
+			if pairs == 0 {
+				t.Errorf("%+v %v: no run has two taps", s, d)
+			}
+		}
+	}
+}
+
+// A row tile's sum is as long as a call may be at most, however large the kernel.
+func TestAMXCallsAreBounded(t *testing.T) {
+	for _, s := range []Conv2dShape{{32, 2022, 5, 5, 8, 5, 5, 1, 2}, {32, 2048, 4, 4, 512, 3, 3, 1, 1}} {
+		p := newAMXPlan(s, ConvForward)
+		for _, chunk := range p.chunks {
+			for r, run := range chunk.runs {
+				for _, tile := range run {
+					if steps := tile.numTaps * p.steps[r]; steps > maxAMXSteps {
+						t.Fatalf("%+v: a row tile of %d steps in a call, want at most %d", s, steps, maxAMXSteps)
+					}
+				}
+			}
+		}
+	}
 }
 
 func TestAMXConv2dOfAnyShape(t *testing.T) {

@@ -31,19 +31,23 @@ func Conv2dBackwardData(dx, dy, packed []float32, s Conv2dShape, accumulate bool
 func convProduct(c, a, packed, bias []float32, s Conv2dShape, d ConvDirection, accumulate bool, e *epilogue) {
 	switch {
 	case len(c) == 0:
+	case s.planned(d, brgemmOf[float32]()):
+		directProduct(c, a, packed, bias, s, d, accumulate, e)
 	case s.Algorithm(d) == ConvWinograd:
 		winogradProduct(c, a, packed, bias, s, d, accumulate, e)
-	case s.turns(d, brgemmOf[float32]()):
-		directProduct(c, a, packed, bias, s, d, accumulate, e)
-	case d == ConvForward && s.planar():
+	case s.planar():
 		p := newPlanes(s, a)
 		defer p.drop()
 		p.forward(c, packed, bias, e)
-	case d == ConvForward && s.unfolds():
-		newUnfolded(s, a).forward(c, packed, bias, e)
 	default:
-		directProduct(c, a, packed, bias, s, d, accumulate, e)
+		newUnfolded(s, a).forward(c, packed, bias, e)
 	}
+}
+
+// planned tells whether direction d runs a plan: every direct product but that of a
+// first layer that is not turned.
+func (s Conv2dShape) planned(d ConvDirection, kern *brgemmKernels) bool {
+	return s.Algorithm(d) == ConvDirect && (d != ConvForward || s.turns(d, kern) || !s.planar() && !s.unfolds())
 }
 
 // directProduct runs a plan.

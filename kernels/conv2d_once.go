@@ -6,7 +6,7 @@ import "unsafe"
 // do: of small maps packing them takes about as long as the product. Where the plan
 // gathers rows of all taps, they are gathered in the order in which the weights lie,
 // and each block of weights is turned into the first-level cache when the product
-// comes to it: the weights are read once and written nowhere.
+// comes to it: the weights are read once and never written to memory.
 
 // Conv2dForwardOnce computes y = conv2d(x, w) with weights w, [OC,C,KH,KW], that are
 // not packed. x is [H][W][N][C], y [OutH][OutW][N][OC].
@@ -29,13 +29,13 @@ func convOnce(c, a, w []float32, s Conv2dShape, d ConvDirection) {
 		return
 	}
 	kern := brgemmOf[float32]()
-	if g := s.gathersOnce(d, kern); g != nil {
+	if g := s.gathered(d, kern); g != nil {
 		_, width := d.depthWidth(s)
 		rows := takeScratch[float32](g.rows.tiles * g.tileLen(kern))
 		defer rows.drop()
 		o := onceConv{gathering: g, s: s, d: d, kern: kern, c: c, a: a, w: w, width: width, rowsOfA: rows.data}
 		o.groups = min(ceilDiv(width, kern.nr), gatheredTasks*Threads())
-		onceGatherLoop.parallel(g.rows.tiles*g.taps(), o)
+		onceGatherLoop.parallel(g.rows.tiles, o)
 		onceLoop.parallel(o.groups, o)
 		return
 	}
@@ -44,10 +44,9 @@ func convOnce(c, a, w []float32, s Conv2dShape, d ConvDirection) {
 	convProduct(c, a, packed.Data, nil, s, d, false, nil)
 }
 
-// gathersOnce returns how the direct algorithm gathers rows, nil where it does not or
-// another form of the product is the right one.
-func (s Conv2dShape) gathersOnce(d ConvDirection, kern *brgemmKernels) *gathering {
-	if s.Algorithm(d) != ConvDirect || s.turns(d, kern) || d == ConvForward && (s.planar() || s.unfolds()) {
+// gathered returns how direction d gathers rows, nil where it does not.
+func (s Conv2dShape) gathered(d ConvDirection, kern *brgemmKernels) *gathering {
+	if !s.planned(d, kern) {
 		return nil
 	}
 	return planConv2d(s, d, kern).gathered
@@ -66,15 +65,16 @@ type onceConv struct {
 }
 
 var (
-	onceGatherLoop = newLoop((*onceConv).tap)
+	onceGatherLoop = newLoop((*onceConv).gatherTile)
 	onceLoop       = newLoop((*onceConv).panelGroup)
 )
 
-// tap gathers a tile's rows of one tap.
-func (p *onceConv) tap(task int) {
+// gatherTile gathers a tile's rows. Those of its taps share cache lines.
+func (p *onceConv) gatherTile(t int) {
 	width := p.kern.tileRows()
-	t, tap := task/p.taps(), task%p.taps()
-	p.gather(p.rowsOfA[t*p.tileLen(p.kern)+tap*width:], p.taps()*width, p.a, t, tap, width)
+	for tap := range p.taps() {
+		p.gather(p.rowsOfA[t*p.tileLen(p.kern)+tap*width:], p.taps()*width, p.a, t, tap, width)
+	}
 }
 
 // panelGroup computes all rows for some panels of weights, one block of the depth
@@ -82,7 +82,7 @@ func (p *onceConv) tap(task int) {
 func (p *onceConv) panelGroup(group int) {
 	nr, aK, taps := p.kern.nr, p.kern.tileRows(), p.taps()
 	panels := split(ceilDiv(p.width, nr), p.groups, group)
-	block := max(maxRun/taps, 1) // of the depth
+	block := max(maxRun/taps, 1) // of the depth; a kernel of more taps is one run
 	turned := takeScratch[float32](block*taps*nr + turnedSlack)
 	defer turned.drop()
 	args := takeArgs()

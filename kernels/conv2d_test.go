@@ -153,7 +153,7 @@ var convCases = []Conv2dShape{
 	// Rows packed in column form, at least on two threads.
 	{20, 8, 3, 3, 790, 1, 1, 1, 0},
 	// Gathered rows.
-	{1, 40, 4, 4, 70, 3, 3, 1, 1}, {3, 300, 2, 3, 33, 3, 3, 1, 1}, {1, 20, 9, 7, 35, 3, 3, 2, 1}, {2, 9, 3, 3, 50, 2, 2, 1, 2},
+	{1, 40, 4, 4, 70, 3, 3, 1, 1}, {1, 37, 4, 4, 41, 3, 3, 1, 1}, {2, 37, 3, 3, 41, 3, 3, 1, 1}, {2, 35, 5, 5, 33, 5, 5, 1, 2}, {3, 300, 2, 3, 33, 3, 3, 1, 1}, {1, 20, 9, 7, 35, 3, 3, 2, 1}, {2, 9, 3, 3, 50, 2, 2, 1, 2},
 	// Read as planes.
 	{17, 1, 9, 8, 6, 5, 5, 1, 0}, {20, 4, 6, 7, 16, 5, 5, 1, 0}, {33, 3, 7, 6, 70, 3, 3, 2, 1}, {16, 4, 9, 9, 7, 9, 9, 1, 3},
 	// Turned: few channels of the result, images for whole vectors or not.
@@ -195,8 +195,8 @@ func TestConv2dOfAnyShape(t *testing.T) {
 }
 
 // Gathering is for blocks of few rows: it must neither vanish, which costs a third of
-// the speed at batch 1, nor spread to shapes where it copies for nothing. Tiles of the
-// portable level are small anyhow.
+// the speed at batch 1 and of power iteration, nor spread to shapes where it copies for
+// nothing. Tiles of the portable level are small anyhow.
 func TestRowsAreGatheredWhereBlocksAreSmall(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		for _, c := range []struct {
@@ -206,6 +206,11 @@ func TestRowsAreGatheredWhereBlocksAreSmall(t *testing.T) {
 		}{
 			{Conv2dShape{1, 64, 4, 4, 64, 3, 3, 1, 1}, ConvForward, true},
 			{Conv2dShape{1, 64, 4, 4, 64, 3, 3, 1, 1}, ConvBackwardData, true},
+			{Conv2dShape{1, 640, 8, 8, 640, 3, 3, 1, 1}, ConvForward, true},
+			{Conv2dShape{1, 640, 8, 8, 640, 3, 3, 1, 1}, ConvBackwardData, true},
+			{Conv2dShape{2, 37, 3, 3, 41, 3, 3, 1, 1}, ConvBackwardData, true},
+			{Conv2dShape{1, 3, 4, 4, 64, 3, 3, 1, 1}, ConvForward, false},      // unfolded
+			{Conv2dShape{1, 160, 32, 32, 160, 3, 3, 1, 1}, ConvForward, false}, // Winograd's
 			{Conv2dShape{1, 64, 16, 16, 64, 3, 3, 2, 1}, ConvForward, true},
 			{Conv2dShape{1, 64, 16, 16, 64, 3, 3, 2, 1}, ConvBackwardData, false},
 			{Conv2dShape{1, 64, 64, 64, 64, 3, 3, 1, 1}, ConvForward, false},
@@ -213,7 +218,7 @@ func TestRowsAreGatheredWhereBlocksAreSmall(t *testing.T) {
 			{Conv2dShape{128, 64, 4, 4, 64, 3, 3, 1, 1}, ConvForward, false},
 		} {
 			want := c.want && CurrentLevel() != Portable
-			if got := planConv2d(c.s, c.d, brgemmOf[float32]()).gathered != nil; got != want {
+			if got := c.s.gathered(c.d, brgemmOf[float32]()) != nil; got != want {
 				t.Errorf("%+v %v: gathered %v, want %v", c.s, c.d, got, want)
 			}
 		}

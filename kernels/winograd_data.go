@@ -24,9 +24,17 @@ const (
 )
 
 // winogradPackPanels is from how many panels of filters on packing transformed rows
-// pays where it does not pay for activations. Where it does, it pays from the first
-// panel on: transformed rows are in cache.
+// pays where it does not pay for activations: measured with AVX-512, taken for every
+// level without packRows.
 const winogradPackPanels = 9
+
+// packsTransformed tells whether transformed rows, aRow bytes apart, should be packed
+// before that many panels use them. They are in cache, so where packing pays for
+// activations at all it pays for these from the first panel on; rows that would fall
+// into one set of the cache are packed always.
+func (k *brgemmKernels) packsTransformed(aRow, panels int) bool {
+	return k.packRows > 0 || panels >= winogradPackPanels || aRow%conflictStride == 0
+}
 
 // winogradConv is a convolution, forward or backward data: c is the result, a the
 // operand.
@@ -96,7 +104,7 @@ func (w *winogradConv) chunk(tiles, images span) {
 	rows := tiles.len() * images.len()
 	c := &winogradChunk{winogradConv: w, tiles: tiles, images: images, rows: rows, cut: cutRows(rows, w.kern.mr)}
 	panels := ceilDiv(w.width, w.kern.nr)
-	c.packs = w.kern.packRows > 0 || panels >= winogradPackPanels || w.kern.packs(w.depth*4, panels)
+	c.packs = w.kern.packsTransformed(w.depth*4, panels)
 	sizes := [...]int{winogradPoints * rows * w.depth, winogradPoints * rows * w.width, winogradPoints * winogradStrip, 0, 0}
 	if c.packs {
 		c.aK = w.kern.tileRows()

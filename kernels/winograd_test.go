@@ -96,11 +96,33 @@ func TestWinograd(t *testing.T) {
 		for _, s := range []Conv2dShape{
 			{1, 1, 1, 1, 1, 3, 3, 1, 1}, {2, 16, 8, 8, 33, 3, 3, 1, 1}, {9, 20, 7, 7, 40, 3, 3, 1, 1}, {3, 5, 4, 4, 7, 3, 3, 1, 1},
 			{1, 300, 5, 3, 20, 3, 3, 1, 1}, {130, 4, 3, 9, 5, 3, 3, 1, 1}, {40, 33, 6, 12, 34, 3, 3, 1, 1},
+			{40, 260, 1, 1, 290, 3, 3, 1, 1}, // packed at every level, in two runs
 		} {
 			checkWinogradShape(t, r, s, false)
 			checkWinogradShape(t, r, s, true)
 		}
 	})
+}
+
+// What packing transformed rows gains depends on the level, on how many panels use them
+// and on their distance.
+func TestTransformedRowsArePackedWhereItPays(t *testing.T) {
+	for _, c := range []struct {
+		level        Level
+		aRow, panels int
+		want         bool
+	}{
+		{AVX512, 4 * 64, 2, false}, {AVX512, 4 * 160, 8, false}, {AVX512, 4 * 320, 9, true}, {AVX512, 4 * 1024, 1, true},
+		{AVX2, 4 * 64, 1, true}, {NEON, 4 * 64, 8, false},
+	} {
+		kern := brgemmF32[c.level]
+		if kern.mr == 0 {
+			continue // of another architecture
+		}
+		if got := kern.packsTransformed(c.aRow, c.panels); got != c.want {
+			t.Errorf("%v, rows %d bytes apart, %d panels: packed %v, want %v", c.level, c.aRow, c.panels, got, c.want)
+		}
+	}
 }
 
 func TestWinogradOfAnyShape(t *testing.T) {
