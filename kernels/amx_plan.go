@@ -117,12 +117,13 @@ func newAMXPlan(s Conv2dShape, d ConvDirection) *amxPlan {
 }
 
 // cutRuns cuts the sum over kernel positions and depth into runs of about amxRun, or
-// leaves it whole as far as one call goes.
+// leaves it whole as far as one call goes: a long one, and one in which a pixel meets few
+// of the kernel positions, so that most of its runs would be empty.
 func (b *amxPlanner) cutRuns() {
 	p, positions := b.plan, b.s.KH*b.s.KW
 	p.step = amxStep(b.depth)
 	steps, run := b.depth/p.step, amxRun
-	if terms := positions * b.depth; terms > amxLongestCut {
+	if terms := positions * b.depth; terms > amxLongestCut || b.d == ConvBackwardData && b.s.Stride > 1 {
 		run = min(terms, maxAMXSteps*p.step)
 	}
 	b.parts = ceilDiv(b.depth, run)

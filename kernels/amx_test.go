@@ -318,6 +318,24 @@ func TestAMXTapsAreInTheOrderOfPixels(t *testing.T) {
 	}
 }
 
+func TestAMXRuns(t *testing.T) {
+	for _, c := range []struct {
+		s    Conv2dShape
+		d    ConvDirection
+		runs int
+	}{
+		{Conv2dShape{128, 64, 32, 32, 64, 3, 3, 1, 1}, ConvForward, 2},
+		{Conv2dShape{32, 160, 32, 32, 160, 3, 3, 1, 1}, ConvBackwardData, 5},
+		{Conv2dShape{128, 256, 8, 8, 256, 3, 3, 1, 1}, ConvForward, 1},
+		{Conv2dShape{128, 64, 32, 32, 128, 3, 3, 2, 1}, ConvForward, 2},
+		{Conv2dShape{128, 64, 32, 32, 128, 3, 3, 2, 1}, ConvBackwardData, 1},
+	} {
+		if got := len(newAMXPlan(c.s, c.d).steps); got != c.runs {
+			t.Errorf("%+v %v: %d runs, want %d", c.s, c.d, got, c.runs)
+		}
+	}
+}
+
 // A row tile's sum is as long as a call may be at most, however large the kernel.
 func TestAMXCallsAreBounded(t *testing.T) {
 	for _, s := range []Conv2dShape{{32, 2022, 5, 5, 8, 5, 5, 1, 2}, {32, 2048, 4, 4, 512, 3, 3, 1, 1}} {
