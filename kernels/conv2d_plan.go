@@ -270,7 +270,7 @@ func (b *planBuilder) block(block convBlock) {
 // share the weights' panels while they stay in the second-level cache. Of a short
 // operand there are about minChunks for the threads, of at least minChunkRows.
 const (
-	chunkElements = 1 << 16
+	chunkElements = 1 << 15
 	minChunks     = 16
 	minChunkRows  = 64
 )

@@ -11,9 +11,10 @@ import (
 //
 // For each tap it is a product x'dy whose inner index runs over pixels and
 // images. A box of the output at a time, with what it reads of x, is packed as the
-// micro-kernels want it and serves all taps: a row of x is used KH*KW*OC times, so
-// packing costs next to nothing, and the product reads memory in order. The order
-// of the boxes and the number of partial sums depend on the shape alone.
+// micro-kernels want it and serves all taps, and the box below it too where it reads the
+// same lines: a row of x is used KH*KW*OC times, so packing costs little, and the product
+// reads memory in order. The order of the boxes and the number of partial sums depend on
+// the shape alone.
 func Conv2dBackwardWeights(dw, x, dy []float32, s Conv2dShape, accumulate bool) {
 	checkConv2d("Conv2dBackwardWeights", s, sliceLength{"dw", len(dw), s.weightLen()}, sliceLength{"x", len(x), s.inputLen()},
 		sliceLength{"dy", len(dy), s.outputLen()})
@@ -39,8 +40,8 @@ func Conv2dBackwardWeights(dw, x, dy []float32, s Conv2dShape, accumulate bool) 
 	}
 	g := newWeightsProduct(s, x, dy)
 	defer g.sums.drop()
-	weightsLoop.parallel(g.slices*g.rowGroups*g.colGroups, g)
-	sumSlices(g.sums.data, g.slices)
+	weightsLoop.parallel(g.slices()*g.rowGroups*g.colGroups, g)
+	sumSlices(g.sums.data, g.slices())
 	storeWeights(dw, g.sums.data, sumsByTap, s, g.ocPad, accumulate)
 }
 
@@ -51,47 +52,65 @@ type weightsProduct struct {
 	x, dy []float32
 	ocPad int // columns of sums: OC, filled up to whole vectors
 
-	lines, columns, images int // of the output, in a box
-	slices                 int // of the output lines, each with its own sums
-	rowGroups, colGroups   int // of input and output channels
-	sums                   *scratch[float32]
+	lines, columns, images  int // of the output, in a box
+	lineSlices, imageSlices int // of the output, each with its own sums
+	rowGroups, colGroups    int // of input and output channels
+	sums                    *scratch[float32]
 }
 
 // Shape rules, by measurement: a box of x and dy, of one group of channels each,
-// should stay in the second-level cache; slices give enough parallel work where
-// groups are few. A box is maxRun rows, as square as can be, so that x has little
-// to be packed twice.
+// should stay in the second-level cache with the sums; slices, of images first, give
+// enough parallel work where groups are few. A box is maxRun rows, as square as can be,
+// so that x has little to be packed twice.
 const (
 	weightsGroupChannels = 128
 	weightsStridedIn     = 64  // with a stride x is four times as large as dy, and is
 	weightsStridedOut    = 256 // packed once for each group of output channels
-	weightsImages        = 16
+	weightsPointChannels = 256 // with one kernel position sums are few, and products of what is packed too
+	weightsImages        = 16  // packed at a time
 	weightsLines         = 4
 	weightsSliceRows     = 1 << 10
 	weightsMinTasks      = 16
 )
 
 func newWeightsProduct(s Conv2dShape, x, dy []float32) weightsProduct {
+	s = s.flat()
 	g := weightsProduct{s: s, kern: brgemmOf[float32](), x: x, dy: dy}
 	g.ocPad = ceilTo(s.OC, g.kern.lanes)
 	in, out := weightsGroupChannels, weightsGroupChannels
-	if s.Stride > 1 {
+	switch {
+	case s.KH*s.KW == 1:
+		in, out = weightsPointChannels, weightsPointChannels
+	case s.Stride > 1:
 		in, out = weightsStridedIn, weightsStridedOut
 	}
 	g.rowGroups, g.colGroups = ceilDiv(s.C, in), ceilDiv(s.OC, out)
-	g.slices = min(ceilDiv(weightsMinTasks, g.rowGroups*g.colGroups), max(s.OutH()*s.OutW()*s.N/weightsSliceRows, 1), s.OutH())
-	g.images = min(s.N, weightsImages)
-	g.lines = min(ceilDiv(s.OutH(), g.slices), weightsLines)
+	slices := min(ceilDiv(weightsMinTasks, g.rowGroups*g.colGroups), max(s.OutH()*s.OutW()*s.N/weightsSliceRows, 1))
+	g.imageSlices = min(slices, ceilDiv(s.N, weightsImages))
+	g.lineSlices = min(slices/g.imageSlices, s.OutH())
+	g.images = min(ceilDiv(s.N, g.imageSlices), max(weightsImages, maxRun/(s.OutH()*s.OutW())))
+	g.lines = min(ceilDiv(s.OutH(), g.lineSlices), weightsLines)
 	g.columns = min(s.OutW(), max(maxRun/(g.images*g.lines), 1))
-	g.sums = takeScratch[float32](g.slices * g.sumsLen())
+	g.sums = takeScratch[float32](g.slices() * g.sumsLen())
 	return g
 }
+
+// flat returns the shape of one pixel for a convolution that is a product of matrices
+// of all pixels.
+func (s Conv2dShape) flat() Conv2dShape {
+	if s.KH*s.KW*s.Stride == 1 && s.Padding == 0 {
+		s.N, s.H, s.W = s.N*s.H*s.W, 1, 1
+	}
+	return s
+}
+
+func (g *weightsProduct) slices() int { return g.lineSlices * g.imageSlices }
 
 func (g *weightsProduct) sumsLen() int { return g.s.KH * g.s.KW * g.s.C * g.ocPad }
 
 var weightsLoop = newLoop((*weightsProduct).task)
 
-// task adds up one slice of the lines for one group of input and output channels.
+// task adds up one slice of images and lines for one group of input and output channels.
 func (g *weightsProduct) task(t int) {
 	slice, group := t/(g.rowGroups*g.colGroups), t%(g.rowGroups*g.colGroups)
 	w := weightsTasks.Get().(*weightsTask)
@@ -107,20 +126,17 @@ func (g *weightsProduct) task(t int) {
 	w.args = takeArgs()
 	defer w.args.drop()
 	w.cut = cutRows(w.channels.len(), g.kern.mr)
-	w.aStep = g.s.reach(g.lines, g.s.KH, g.s.H) * g.s.reach(g.columns, g.s.KW, g.s.W) * g.images * w.aK
+	w.inLines = g.s.reach(g.lines, g.s.KH, g.s.H)
+	w.aStep = w.inLines * g.s.reach(g.columns, g.s.KW, g.s.W) * g.images * w.aK
 	w.bStep = g.lines * g.columns * g.images * g.kern.nr
 	packed := takeScratch[float32](w.cut.tiles*w.aStep + w.panels.len()*w.bStep)
 	defer packed.drop()
 	w.packedX, w.packedDy = packed.data[:w.cut.tiles*w.aStep], packed.data[w.cut.tiles*w.aStep:]
 	w.clear()
-	lines := split(g.s.OutH(), g.slices, slice)
-	for l := lines.from; l < lines.to; l += g.lines {
+	lines, images := split(g.s.OutH(), g.lineSlices, slice%g.lineSlices), split(g.s.N, g.imageSlices, slice/g.lineSlices)
+	for i := images.from; i < images.to; i += g.images {
 		for c := 0; c < g.s.OutW(); c += g.columns {
-			for i := 0; i < g.s.N; i += g.images {
-				w.box(outputBox{
-					span{l, min(l+g.lines, lines.to)}, span{c, min(c+g.columns, g.s.OutW())}, span{i, min(i+g.images, g.s.N)},
-				})
-			}
+			w.strip(lines, span{c, min(c+g.columns, g.s.OutW())}, span{i, min(i+g.images, images.to)})
 		}
 	}
 }
@@ -133,8 +149,10 @@ type weightsTask struct {
 	cut              rowCut // of the channels
 
 	// Packed x is [tile][row][aK], packed dy [panel][row][nr]; a row is an image of
-	// a pixel of the box. Tiles and panels begin aStep and bStep apart.
+	// a pixel of the box. Tiles and panels begin aStep and bStep apart. Line h of x is
+	// line h%inLines, as a box needs no more, so that what the next box reads again stays.
 	packedX, packedDy []float32
+	inLines           int
 	aK, aStep, bStep  int
 
 	taps []brgemmTap
@@ -152,23 +170,40 @@ func (w *weightsTask) drop() {
 // outputBox is a box of the output.
 type outputBox struct{ lines, columns, images span }
 
-// box adds what one box of the output gives to all taps.
-func (w *weightsTask) box(box outputBox) {
-	inLines, inColumns := w.s.reads(box.lines, w.s.KH, w.s.H), w.s.reads(box.columns, w.s.KW, w.s.W)
-	if inLines.len() <= 0 || inColumns.len() <= 0 {
+// strip adds what boxes of the output, one below the other, give to all taps.
+func (w *weightsTask) strip(lines, columns, images span) {
+	inColumns, packed := w.s.reads(columns, w.s.KW, w.s.W), 0
+	if inColumns.len() <= 0 {
 		return // all padding
 	}
-	w.packX(inLines, inColumns, box.images)
-	w.packDy(box)
-	for p := range w.panels.len() {
-		for _, lines := range box.lines.cut(max(maxRun/(box.columns.len()*box.images.len()), 1)) {
-			for tap := range w.s.KH * w.s.KW {
-				w.product(box, lines, inLines, inColumns, p, tap)
+	for _, lines := range lines.cut(w.lines) {
+		box, in := outputBox{lines, columns, images}, w.s.reads(lines, w.s.KH, w.s.H)
+		if in.len() <= 0 {
+			continue
+		}
+		w.packX(span{max(in.from, packed), in.to}, inColumns, images)
+		packed = in.to
+		w.packDy(box)
+		for p := range w.panels.len() {
+			for _, lines := range lines.cut(max(maxRun/(columns.len()*images.len()), 1)) {
+				for tap := range w.s.KH * w.s.KW {
+					w.product(box, lines, inColumns, p, tap)
+				}
 			}
 		}
 	}
 }
 
+// ahead is by how many rows of x or dy packing fetches ahead: to the images that are
+// packed next, or those of the next pixel.
+func (w *weightsTask) ahead(images span) int {
+	if images.len() > weightsImages {
+		return weightsImages
+	}
+	return w.s.N
+}
+
+// packX packs pixels of x.
 func (w *weightsTask) packX(lines, columns, images span) {
 	s := &w.s
 	for h := lines.from; h < lines.to; h++ {
@@ -177,11 +212,14 @@ func (w *weightsTask) packX(lines, columns, images span) {
 			if (h+s.Padding)%s.Stride >= s.KH || (c+s.Padding)%s.Stride >= s.KW {
 				continue
 			}
-			row := w.packedRow(h-lines.from, c-columns.from, columns.len()) * images.len()
-			x := w.x[((h*s.W+c)*s.N+images.from)*s.C+w.channels.from:]
-			w.cut.each(span{0, w.cut.tiles}, func(t, tiles, m int) {
-				packTiles(w.packedX[t*w.aStep+row*w.aK:], w.aK, w.aStep, x[w.cut.start(t):], s.C, m, images.len(), m, tiles)
-			})
+			row := w.packedRow(h, c-columns.from, columns.len()) * images.len()
+			for _, some := range images.cut(weightsImages) {
+				x := w.x[((h*s.W+c)*s.N+some.from)*s.C+w.channels.from:]
+				w.cut.each(span{0, w.cut.tiles}, func(t, tiles, m int) {
+					packTilesAhead(w.packedX[t*w.aStep+row*w.aK:], w.aK, w.aStep, x[w.cut.start(t):], s.C, m, some.len(), m, tiles, w.ahead(images)*s.C)
+				})
+				row += some.len()
+			}
 		}
 	}
 }
@@ -190,7 +228,7 @@ func (w *weightsTask) packX(lines, columns, images span) {
 // line: a stride apart, the pixels that neighbouring outputs read lie side by side.
 func (w *weightsTask) packedRow(line, column, columns int) int {
 	phase := column % w.s.Stride
-	return line*columns + column/w.s.Stride + phase*(columns/w.s.Stride) + min(phase, columns%w.s.Stride)
+	return line%w.inLines*columns + column/w.s.Stride + phase*(columns/w.s.Stride) + min(phase, columns%w.s.Stride)
 }
 
 func (w *weightsTask) packDy(box outputBox) {
@@ -200,19 +238,21 @@ func (w *weightsTask) packDy(box outputBox) {
 	row := 0
 	for h := box.lines.from; h < box.lines.to; h++ {
 		for c := box.columns.from; c < box.columns.to; c++ {
-			dy := w.dy[((h*w.s.OutW()+c)*w.s.N+box.images.from)*oc+first:]
-			packTiles(w.packedDy[row*nr:], nr, w.bStep, dy, oc, nr, box.images.len(), nr, whole)
-			if rest > 0 {
-				packTiles(w.packedDy[whole*w.bStep+row*nr:], nr, 0, dy[whole*nr:], oc, 0, box.images.len(), rest, 1)
+			for _, some := range box.images.cut(weightsImages) {
+				dy := w.dy[((h*w.s.OutW()+c)*w.s.N+some.from)*oc+first:]
+				packTilesAhead(w.packedDy[row*nr:], nr, w.bStep, dy, oc, nr, some.len(), nr, whole, w.ahead(box.images)*oc)
+				if rest > 0 {
+					packTiles(w.packedDy[whole*w.bStep+row*nr:], nr, 0, dy[whole*nr:], oc, 0, some.len(), rest, 1)
+				}
+				row += some.len()
 			}
-			row += box.images.len()
 		}
 	}
 }
 
 // product adds some lines of a box for one panel and tap. A term of the batch is a
 // run of pixels that lie side by side in packed x and dy.
-func (w *weightsTask) product(box outputBox, lines, inLines, inColumns span, panel, tap int) {
+func (w *weightsTask) product(box outputBox, lines, inColumns span, panel, tap int) {
 	s, images := &w.s, box.images.len()
 	kh, kw := tap/s.KW, tap%s.KW
 	from, to := validRange(s.OutW(), s.W, kw, s.Stride, s.Padding)
@@ -228,7 +268,7 @@ func (w *weightsTask) product(box outputBox, lines, inLines, inColumns span, pan
 			continue
 		}
 		w.taps = append(w.taps, brgemmTap{
-			a: w.packedRow(in-inLines.from, inColumn, inColumns.len()) * images * w.aK * 4,
+			a: w.packedRow(in, inColumn, inColumns.len()) * images * w.aK * 4,
 			b: ((h-box.lines.from)*box.columns.len() + from - box.columns.from) * images * w.kern.nr * 4,
 		})
 	}

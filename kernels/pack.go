@@ -15,6 +15,7 @@ type packArgs struct {
 	tiles            int
 	dstTile, srcTile int        // from one tile to the next
 	mask             [2]uintptr // of each vector of a row: bits, or the address of a vector mask
+	ahead            int        // how far from what a row reads memory is fetched into the second-level cache
 }
 
 // What is passed to a function from a table escapes: pools save the allocation.
@@ -36,9 +37,15 @@ var packers [numLevels]packer
 // packTiles copies tiles of rows x width elements, rows srcRow apart and tiles
 // srcTile apart in src, into dst, where rows take dstRow elements and tiles
 // begin dstTile apart. It fills a row up with zeros. src holds all it reads.
+func packTiles[T float](dst []T, dstRow, dstTile int, src []T, srcRow, srcTile, rows, width, tiles int) {
+	packTilesAhead(dst, dstRow, dstTile, src, srcRow, srcTile, rows, width, tiles, 0)
+}
+
+// packTilesAhead is packTiles, which also fetches what lies ahead elements from what
+// it reads, in src or past it, into the second-level cache, for the next call.
 //
 //go:norace
-func packTiles[T float](dst []T, dstRow, dstTile int, src []T, srcRow, srcTile, rows, width, tiles int) {
+func packTilesAhead[T float](dst []T, dstRow, dstTile int, src []T, srcRow, srcTile, rows, width, tiles, ahead int) {
 	if rows == 0 || tiles == 0 {
 		return
 	}
@@ -57,6 +64,7 @@ func packTiles[T float](dst []T, dstRow, dstTile int, src []T, srcRow, srcTile, 
 	*args = packArgs{
 		dst: unsafe.Pointer(&dst[0]), src: unsafe.Pointer(&src[0]), rows: rows, srcRow: srcRow * elem,
 		tiles: tiles, dstTile: dstTile * elem, srcTile: srcTile * elem,
+		ahead: ahead * elem,
 	}
 	left := width * elem / 4
 	for i := range units / p.units {

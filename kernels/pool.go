@@ -89,9 +89,11 @@ func Parallel(n int, fn func(i int)) {
 	}
 	startWorkers(helpers + spare)
 	j := newJob(n, helpers, fn)
-	offer(j, helpers+spare)
+	if asleep := helpers - call(j, helpers); asleep > 0 {
+		offer(j, asleep+spare)
+	}
 	j.run(false)
-	<-j.over
+	j.wait()
 	failure := j.failure.Load()
 	j.release()
 	if failure != nil {
@@ -217,7 +219,11 @@ func startWorkers(n int) {
 // work helps with one job after the other, and with those that were refused while there
 // is room.
 func work() {
-	for j := range jobs {
+	for {
+		j := watchForJob()
+		if j == nil {
+			j = <-jobs
+		}
 		helped := j.help()
 		for helped || working.Load()+1 < threads.Load() {
 			next := takeRefused()

@@ -59,13 +59,14 @@ func TestWordsDecode(t *testing.T) {
 }
 
 // TestAssemblyKeepsTheRules checks every function: no frame, no register that
-// belongs to Go, and on amd64 no return that leaves the upper halves of vector
-// registers in use.
+// belongs to Go, and on amd64, where there are vectors, no return that leaves the upper
+// halves of their registers in use.
 func TestAssemblyKeepsTheRules(t *testing.T) {
 	banned := map[string]*regexp.Regexp{
 		"amd64": regexp.MustCompile(`\b(R14|R15|BP|SP)\b`),
 		"arm64": regexp.MustCompile(`\b(R18|R27|R28|R29|R30|RSP|g)\b`),
 	}
+	vectors := regexp.MustCompile(`\b[XYZ][0-9]+\b|TILE`)
 	for _, f := range files() {
 		arch := strings.TrimSuffix(f.name[strings.LastIndex(f.name, "_")+1:], ".s")
 		if !strings.HasSuffix(f.name, ".s") {
@@ -85,8 +86,8 @@ func TestAssemblyKeepsTheRules(t *testing.T) {
 				t.Errorf("%s: %s uses %s", f.name, head, r)
 			}
 			returns := strings.Count(body, "\tRET\n")
-			if returns == 0 || arch == "amd64" && strings.Count(body, "\tVZEROUPPER\n\tRET\n") != returns {
-				t.Errorf("%s: %s has %d returns, want at least one, each after VZEROUPPER on amd64", f.name, head, returns)
+			if returns == 0 || arch == "amd64" && vectors.MatchString(body) && strings.Count(body, "\tVZEROUPPER\n\tRET\n") != returns {
+				t.Errorf("%s: %s has %d returns, want at least one, each after VZEROUPPER where amd64 has vectors", f.name, head, returns)
 			}
 		}
 	}

@@ -53,5 +53,5 @@ type file struct {
 
 // files lists everything that is generated.
 func files() []file {
-	return slices.Concat(brgemmFiles(), packFiles(), transposeFiles(), peakFiles(), vectorFiles(), amxFiles())
+	return slices.Concat(brgemmFiles(), packFiles(), transposeFiles(), peakFiles(), pauseFiles(), vectorFiles(), amxFiles())
 }

@@ -16,6 +16,7 @@ const (
 	packDstTile = 40
 	packSrcTile = 48
 	packMask    = 56 // one word a vector
+	packAhead   = 72
 )
 
 // packFiles writes them for amd64. Elsewhere plain Go copies.
@@ -43,6 +44,7 @@ func packFiles() []file {
 			a.op("MOVQ %d(DI), R11", packDstTile)
 			a.op("MOVQ %d(DI), R12", packSrcTile)
 			a.op("MOVQ %d(DI), CX", packTiles)
+			a.op("MOVQ %d(DI), R13", packAhead)
 			a.label("tile")
 			a.op("MOVQ %d(DI), DX", packRows)
 			a.op("MOVQ R8, BX")
@@ -57,6 +59,7 @@ func packFiles() []file {
 			}
 			for j := range nv {
 				a.op("VMOVUPS %s%d, %d(BX)", s.reg, j, s.bytes*j)
+				a.op("PREFETCHT1 %d(SI)(R13*1)", s.bytes*j)
 			}
 			a.op("ADDQ R10, SI")
 			a.op("ADDQ $%d, BX", s.bytes*nv)
