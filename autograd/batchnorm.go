@@ -47,14 +47,21 @@ func BatchNorm2d(ctx *Context, x, weight, bias *Variable, running *RunningStats,
 	return y
 }
 
-// batchNormReads: x gives the normalised values again, the output the
-// activation's derivative. Weight is a parameter, which nobody frees, but it
+// batchNormReads: x gives the normalised values again, and the activation's derivative
+// where it can, else the output does. Weight is a parameter, which nobody frees, but it
 // could be the result of an operation.
 func batchNormReads(n *Node) reads {
-	if n.Attrs.(BatchNormAttrs).Activation == kernels.ActNone {
+	if n.Attrs.(BatchNormAttrs).Activation == kernels.ActNone || batchNormSlopesFromInput(n) {
 		return 1 | 2
 	}
 	return 1 | 2 | readsOutput
+}
+
+// batchNormSlopesFromInput tells whether backward takes the activation's derivative from
+// x, which it reads anyway: a quarter to a third less of memory to read.
+func batchNormSlopesFromInput(n *Node) bool {
+	a := n.Attrs.(BatchNormAttrs)
+	return a.Training && a.Activation.SignSuffices() && n.value(3) == nil
 }
 
 func batchNormForward(ctx *Context, n *Node) {
@@ -164,14 +171,23 @@ func batchNormBackward(t *Tape, n *Node, dy *tensor.Tensor) {
 	}
 	c := x.Value.Dim(1)
 	rows := x.Value.Len() / c
-	mean, invstd, _, _ := batchNormSaved(n.saved[0])
+	mean, invstd, scale, shift := batchNormSaved(n.saved[0])
+	sums := n.pool.Get(tensor.Float32, 2*c)
+	defer n.pool.Put(sums)
+	sumDz, sumDzXhat := sums.Float32s()[:c], sums.Float32s()[c:]
+	if batchNormSlopesFromInput(n) {
+		batchNormSumsFromInput(sumDz, sumDzXhat, dy, x.Value, scale, shift, mean, invstd, a.Activation, rows, c)
+		t.addVector(n.Inputs[1], sumDzXhat)
+		t.addVector(n.Inputs[2], sumDz)
+		if g, accumulate := t.targetInPlace(n, x); g != nil {
+			batchNormGradientFromInput(g, dy, x.Value, scale, shift, mean, invstd, n.floats(1), sumDz, sumDzXhat, a.Activation, rows, c, accumulate)
+		}
+		return
+	}
 	y := dy // any tensor of the length: without activation nobody looks
 	if a.Activation != kernels.ActNone {
 		y = n.Output.Value
 	}
-	sums := n.pool.Get(tensor.Float32, 2*c)
-	defer n.pool.Put(sums)
-	sumDz, sumDzXhat := sums.Float32s()[:c], sums.Float32s()[c:]
 	batchNormSums(sumDz, sumDzXhat, dy, y, x.Value, mean, invstd, a.Activation, rows, c)
 	t.addVector(n.Inputs[1], sumDzXhat)
 	t.addVector(n.Inputs[2], sumDz)

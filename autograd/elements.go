@@ -173,6 +173,24 @@ func batchNormSums(sumDz, sumDzXhat []float32, dy, y, x *tensor.Tensor, mean, in
 	kernels.BatchNormBackwardReduce(sumDz, sumDzXhat, floats(dy), floats(y), floats(x), mean, invstd, act, rows, c)
 }
 
+// batchNormSumsFromInput is kernels.BatchNormBackwardReduceFromInput.
+func batchNormSumsFromInput(sumDz, sumDzXhat []float32, dy, x *tensor.Tensor, scale, shift, mean, invstd []float32, act kernels.Activation, rows, c int) {
+	if half(dy) {
+		kernels.BatchNormBackwardReduceFromInput(sumDz, sumDzXhat, halves(dy), halves(x), scale, shift, mean, invstd, act, rows, c)
+		return
+	}
+	kernels.BatchNormBackwardReduceFromInput(sumDz, sumDzXhat, floats(dy), floats(x), scale, shift, mean, invstd, act, rows, c)
+}
+
+// batchNormGradientFromInput is kernels.BatchNormBackwardFromInput.
+func batchNormGradientFromInput(dx, dy, x *tensor.Tensor, scale, shift, mean, invstd, gamma, sumDz, sumDzXhat []float32, act kernels.Activation, rows, c int, accumulate bool) {
+	if half(dx) {
+		kernels.BatchNormBackwardFromInput(halves(dx), halves(dy), halves(x), scale, shift, mean, invstd, gamma, sumDz, sumDzXhat, act, rows, c, accumulate)
+		return
+	}
+	kernels.BatchNormBackwardFromInput(floats(dx), floats(dy), floats(x), scale, shift, mean, invstd, gamma, sumDz, sumDzXhat, act, rows, c, accumulate)
+}
+
 // batchNormGradient is kernels.BatchNormBackward.
 func batchNormGradient(dx, dresidual, dy, y, x *tensor.Tensor, mean, invstd, gamma, sumDz, sumDzXhat []float32, act kernels.Activation, rows, c int, training, accumulate, accumulateResidual bool) {
 	if half(dx) {

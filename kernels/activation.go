@@ -30,6 +30,9 @@ func (a Activation) check(name string) {
 	}
 }
 
+// SignSuffices tells whether the derivative depends on the sign of the result alone.
+func (a Activation) SignSuffices() bool { return a == ActReLU || a == ActLeakyReLU }
+
 var (
 	activationForward  = [numActivations]*vectorKernel{&vecActivationNone, &vecActivationReLU, &vecActivationLeakyReLU, &vecActivationELU}
 	activationBackward = [numActivations][2]*vectorKernel{

@@ -38,6 +38,15 @@ var (
 	}
 )
 
+// By activation, and accumulate.
+var (
+	batchNormReduceFromInput   = [numActivations]*vectorKernel{ActReLU: &vecBatchNormReduceFromInputReLU, ActLeakyReLU: &vecBatchNormReduceFromInputLeakyReLU}
+	batchNormBackwardFromInput = [numActivations][2]*vectorKernel{
+		ActReLU:      {&vecBatchNormGradientFromInputReLU, &vecBatchNormGradientFromInputReLUAccumulate},
+		ActLeakyReLU: {&vecBatchNormGradientFromInputLeakyReLU, &vecBatchNormGradientFromInputLeakyReLUAccumulate},
+	}
+)
+
 // BatchNormStats computes mean and biased variance of each channel of x
 // [rows][c]. Blocks of rows are summed about a mean of their own and then
 // combined in float64 (Chan, Golub, LeVeque 1979), so neither a large mean nor
@@ -178,11 +187,38 @@ func BatchNormBackwardReduce[E Element](sumDz, sumDzXhat []float32, dy, y, x []E
 	if act == ActNone {
 		y = nil
 	}
-	sums := columnSums(kernelOf[E](batchNormReduce[act]), rows, c, 2, matrix(dy, c), matrix(y, c), matrix(x, c), parameters(mean))
-	defer sums.drop()
+	batchNormSums(sumDz, sumDzXhat, invstd, columnSums(kernelOf[E](batchNormReduce[act]), rows, c, 2,
+		matrix(dy, c), matrix(y, c), matrix(x, c), parameters(mean)))
+}
+
+// batchNormSums takes the sums of dz and dz*(x-mean) from sums, and drops them.
+func batchNormSums(sumDz, sumDzXhat, invstd []float32, sums *scratch[float64]) {
+	c := len(sumDz)
 	for j := range c {
 		sumDz[j], sumDzXhat[j] = float32(sums.data[j]), float32(sums.data[c+j]*float64(invstd[j]))
 	}
+	sums.drop()
+}
+
+// BatchNormBackwardReduceFromInput is BatchNormBackwardReduce where y is
+// act(x*scale + shift), which need not be read: the sign of the sum is enough for
+// activations that pass act.SignSuffices. It is that of y, unless rounding y to bfloat16
+// made it 0.
+func BatchNormBackwardReduceFromInput[E Element](sumDz, sumDzXhat []float32, dy, x []E, scale, shift, mean, invstd []float32, act Activation, rows, c int) {
+	const name = "BatchNormBackwardReduceFromInput"
+	checkBatchNormFromInput(name, dy, x, scale, shift, act, rows, c)
+	checkLengths(name, c, length("sumDz", sumDz), length("sumDzXhat", sumDzXhat), length("mean", mean), length("invstd", invstd))
+	batchNormSums(sumDz, sumDzXhat, invstd, columnSums(kernelOf[E](batchNormReduceFromInput[act]), rows, c, 2,
+		matrix(dy, c), matrix(x, c), parameters(scale), parameters(shift), parameters(mean)))
+}
+
+func checkBatchNormFromInput[E Element](name string, dy, x []E, scale, shift []float32, act Activation, rows, c int) {
+	act.check(name)
+	if !act.SignSuffices() {
+		panic(fmt.Sprintf("kernels: %s: activation %v, want one whose derivative depends on a sign", name, act))
+	}
+	checkLengths(name, rows*c, length("dy", dy), length("x", x))
+	checkLengths(name, c, length("scale", scale), length("shift", shift))
 }
 
 func checkBatchNormBackward[E Element](name string, dy, y, x []E, act Activation, rows, c int) {
@@ -213,20 +249,10 @@ func BatchNormBackward[E Element](dx, dresidual, dy, y, x []E, mean, invstd, gam
 			panic(fmt.Sprintf("kernels: BatchNormBackward: training without x, want %d elements", rows*c))
 		}
 	}
-	coefficients := takeScratch[float32](3 * c)
-	defer coefficients.drop()
-	a, b, shift := coefficients.data[:c], coefficients.data[c:2*c], coefficients.data[2*c:]
-	for j := range c {
-		scale := float64(gamma[j]) * float64(invstd[j])
-		a[j] = float32(scale)
-		if training {
-			slope := -scale * float64(invstd[j]) * float64(sumDzXhat[j]) / float64(rows)
-			b[j] = float32(slope)
-			shift[j] = float32(-scale*float64(sumDz[j])/float64(rows) - slope*float64(mean[j]))
-		}
-	}
+	f := newBatchNormFactors(mean, invstd, gamma, sumDz, sumDzXhat, rows, training)
+	defer f.memory.drop()
 	streams := append(make([]vectorStream, 0, maxVectorStreams), matrix(dy, c), matrix(y, c), matrix(x, c),
-		parameters(b), parameters(shift), parameters(a), matrix(dx, c))
+		parameters(f.b), parameters(f.c), parameters(f.a), matrix(dx, c))
 	if act == ActNone {
 		streams[1] = vectorStream{}
 	}
@@ -240,6 +266,43 @@ func BatchNormBackward[E Element](dx, dresidual, dy, y, x []E, mean, invstd, gam
 		residual = 1 + index(accumulateResidual)
 	}
 	kernelOf[E](batchNormBackward[act][index(!training)][index(accumulate)][residual]).channels(rows, c, nil, streams...)
+}
+
+// BatchNormBackwardFromInput is BatchNormBackward in training, without a residual, where
+// y is act(x*scale + shift), which need not be read: see
+// BatchNormBackwardReduceFromInput. dx may be dy.
+func BatchNormBackwardFromInput[E Element](dx, dy, x []E, scale, shift, mean, invstd, gamma, sumDz, sumDzXhat []float32, act Activation, rows, c int, accumulate bool) {
+	const name = "BatchNormBackwardFromInput"
+	checkBatchNormFromInput(name, dy, x, scale, shift, act, rows, c)
+	checkLengths(name, rows*c, length("dx", dx))
+	checkLengths(name, c, length("mean", mean), length("invstd", invstd), length("gamma", gamma), length("sumDz", sumDz), length("sumDzXhat", sumDzXhat))
+	f := newBatchNormFactors(mean, invstd, gamma, sumDz, sumDzXhat, rows, true)
+	defer f.memory.drop()
+	kernelOf[E](batchNormBackwardFromInput[act][index(accumulate)]).channels(rows, c, nil, matrix(dy, c), matrix(x, c),
+		parameters(scale), parameters(shift), parameters(f.a), parameters(f.b), parameters(f.c), matrix(dx, c))
+}
+
+// batchNormFactors are those of dx = a*dz + b*x + c, by channel; outside training b and c
+// stay as they are.
+type batchNormFactors struct {
+	a, b, c []float32
+	memory  *scratch[float32]
+}
+
+func newBatchNormFactors(mean, invstd, gamma, sumDz, sumDzXhat []float32, rows int, training bool) batchNormFactors {
+	n := len(gamma)
+	memory := takeScratch[float32](3 * n)
+	f := batchNormFactors{memory.data[:n], memory.data[n : 2*n], memory.data[2*n : 3*n], memory}
+	for j := range n {
+		scale := float64(gamma[j]) * float64(invstd[j])
+		f.a[j] = float32(scale)
+		if training {
+			slope := -scale * float64(invstd[j]) * float64(sumDzXhat[j]) / float64(rows)
+			f.b[j] = float32(slope)
+			f.c[j] = float32(-scale*float64(sumDz[j])/float64(rows) - slope*float64(mean[j]))
+		}
+	}
+	return f
 }
 
 // InvStd computes dst = 1/sqrt(variance + eps).

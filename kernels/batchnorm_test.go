@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -289,6 +290,44 @@ func (b *batchNormCase) checkBackward(t *testing.T, training, accumulate bool, r
 			t.Fatalf("%s: other bits where dx is dy", name)
 		}
 	}
+}
+
+// Without a residual the sign of x*scale + shift is that of the output: the same bits
+// either way.
+func TestBatchNormBackwardFromInput(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(41, 42))
+		for _, act := range allActivations {
+			if !act.SignSuffices() {
+				continue
+			}
+			for _, shape := range rowShapes() {
+				rows, c := shape[0], shape[1]
+				if rows == 0 {
+					continue
+				}
+				b, g := newBatchNormCase(r, rows, c, act), &guards{t: t}
+				BatchNormForward(b.y, b.x, b.scale, b.shift, nil, act, rows, c)
+				want, got := make([]float32, 2*c), g.slice(2*c)
+				BatchNormBackwardReduce(want[:c], want[c:], b.dy, b.y, b.x, b.mean, b.invstd, act, rows, c)
+				BatchNormBackwardReduceFromInput(got[:c], got[c:], b.dy, b.x, b.scale, b.shift, b.mean, b.invstd, act, rows, c)
+				name := fmt.Sprintf("%v %dx%d", act, rows, c)
+				if !sameBits(got, want) {
+					t.Fatalf("%s: sums %v, want %v", name, got, want)
+				}
+				sumDz, sumDzXhat := want[:c], want[c:]
+				for _, accumulate := range []bool{false, true} {
+					want, got := slices.Clone(b.oldDx), g.slice(rows*c, b.oldDx...)
+					BatchNormBackward(want, nil, b.dy, b.y, b.x, b.mean, b.invstd, b.gamma, sumDz, sumDzXhat, act, rows, c, true, accumulate, false)
+					BatchNormBackwardFromInput(got, b.dy, b.x, b.scale, b.shift, b.mean, b.invstd, b.gamma, sumDz, sumDzXhat, act, rows, c, accumulate)
+					if !sameBits(got, want) {
+						t.Fatalf("%s accumulate %v: other bits than from the output", name, accumulate)
+					}
+				}
+				g.check(name)
+			}
+		}
+	})
 }
 
 func TestInvStd(t *testing.T) {

@@ -199,6 +199,18 @@ func elementFunctions[E Element](rows, c int, params []float32) []elementFunctio
 			BatchNormBackwardReduce(sums[:c], sums[c:], d[0], d[1], d[2], p(0), p(1), act, rows, c)
 			return sums
 		})
+		if act.SignSuffices() {
+			add(fmt.Sprint("BatchNormBackwardReduceFromInput ", act), func(d [][]E) []float32 {
+				sums := make([]float32, 2*c)
+				BatchNormBackwardReduceFromInput(sums[:c], sums[c:], d[0], d[1], p(0), p(1), p(2), p(3), act, rows, c)
+				return sums
+			})
+			for _, accumulate := range []bool{false, true} {
+				quiet(fmt.Sprint("BatchNormBackwardFromInput ", act, accumulate), func(d [][]E) {
+					BatchNormBackwardFromInput(d[0], d[1], d[2], p(0), p(1), p(2), p(3), p(4), p(0), p(1), act, rows, c, accumulate)
+				})
+			}
+		}
 		for variant := range 24 {
 			training, accumulate, residual, accumulateResidual := variant&1 == 1, variant>>1&1 == 1, variant>>2%3 > 0, variant>>2%3 == 2
 			quiet(fmt.Sprint("BatchNormBackward ", act, variant), func(d [][]E) {

@@ -144,6 +144,24 @@ var (
 	// streams: m0, m1, m2, m3, m4, m5, dg0, dg1, dg2; scalars: -
 	vecWinogradFilterGradient = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableWinogradFilterGradient}, scalars: [maxVectorScalars]float32{0: 32.0 / 243, 1: -128.0 / 243, 2: 64.0 / 81, 3: 16.0 / 81, 4: -32.0 / 81, 5: 8.0 / 27, 6: -8.0 / 27}}
 
+	// streams: dy, x, scale, shift, mean, sumDz, sumDzX; scalars: -
+	vecBatchNormReduceFromInputReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceFromInputReLU}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormReduceFromInputReLUBF16}
+
+	// streams: dy, x, scale, shift, a, b, c, dx; scalars: -
+	vecBatchNormGradientFromInputReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientFromInputReLU}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientFromInputReLUBF16}
+
+	// streams: dy, x, scale, shift, a, b, c, dx; scalars: -
+	vecBatchNormGradientFromInputReLUAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientFromInputReLUAccumulate}, scalars: [maxVectorScalars]float32{0: 0}, bf16: &vecBatchNormGradientFromInputReLUAccumulateBF16}
+
+	// streams: dy, x, scale, shift, mean, sumDz, sumDzX; scalars: -
+	vecBatchNormReduceFromInputLeakyReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceFromInputLeakyReLU}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormReduceFromInputLeakyReLUBF16}
+
+	// streams: dy, x, scale, shift, a, b, c, dx; scalars: -
+	vecBatchNormGradientFromInputLeakyReLU = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientFromInputLeakyReLU}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientFromInputLeakyReLUBF16}
+
+	// streams: dy, x, scale, shift, a, b, c, dx; scalars: -
+	vecBatchNormGradientFromInputLeakyReLUAccumulate = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientFromInputLeakyReLUAccumulate}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}, bf16: &vecBatchNormGradientFromInputLeakyReLUAccumulateBF16}
+
 	// streams: x, y; scalars: -
 	vecActivationNone = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationNone}, scalars: [maxVectorScalars]float32{}, bf16: &vecActivationNoneBF16}
 
@@ -408,6 +426,24 @@ var (
 	// streams: x, y; scalars: key0, key1, threshold, scale
 	vecDropoutAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableDropoutAccumulateBF16}, scalars: [maxVectorScalars]float32{4: math.Float32frombits(0x85ebca6b), 5: math.Float32frombits(0xc2b2ae35), 6: 0}}
 
+	// streams: dy, x, scale, shift, mean, sumDz, sumDzX; scalars: -
+	vecBatchNormReduceFromInputReLUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceFromInputReLUBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, x, scale, shift, a, b, c, dx; scalars: -
+	vecBatchNormGradientFromInputReLUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientFromInputReLUBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, x, scale, shift, a, b, c, dx; scalars: -
+	vecBatchNormGradientFromInputReLUAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientFromInputReLUAccumulateBF16}, scalars: [maxVectorScalars]float32{0: 0}}
+
+	// streams: dy, x, scale, shift, mean, sumDz, sumDzX; scalars: -
+	vecBatchNormReduceFromInputLeakyReLUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormReduceFromInputLeakyReLUBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, x, scale, shift, a, b, c, dx; scalars: -
+	vecBatchNormGradientFromInputLeakyReLUBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientFromInputLeakyReLUBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
+	// streams: dy, x, scale, shift, a, b, c, dx; scalars: -
+	vecBatchNormGradientFromInputLeakyReLUAccumulateBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormGradientFromInputLeakyReLUAccumulateBF16}, scalars: [maxVectorScalars]float32{0: 0, 1: 0.01}}
+
 	// streams: x, y; scalars: -
 	vecActivationNoneBF16 = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableActivationNoneBF16}, scalars: [maxVectorScalars]float32{}}
 
@@ -658,7 +694,7 @@ var (
 	vecBatchNormELUResidualRounded = vectorKernel{levels: [numLevels]func(*vectorArgs){Portable: portableBatchNormELUResidualRounded}, scalars: [maxVectorScalars]float32{0: 0, 1: 88.02, 2: -87.33, 3: math.Log2E, 4: 3 << 22, 5: -0.693359375, 6: 2.12194440e-4, 7: 1.0 / 5040, 8: 1.0 / 720, 9: 1.0 / 120, 10: 1.0 / 24, 11: 1.0 / 6, 12: 1.0 / 2, 13: math.Float32frombits(127), 14: 1}}
 )
 
-var vectorKernels = [...]*vectorKernel{&vecAdd, &vecMul, &vecAxpy, &vecScale, &vecFill, &vecAddBias, &vecSumRows, &vecSumSquaresRows, &vecDeviations, &vecDotRows, &vecMaxRow, &vecSumExp, &vecExpSum, &vecScaleRow, &vecShiftRow, &vecDotRow, &vecSumRow, &vecSoftmaxGradient, &vecSoftmaxGradientAccumulate, &vecLogSoftmaxGradient, &vecLogSoftmaxGradientAccumulate, &vecLogSumExpGradient, &vecLogSumExpGradientAccumulate, &vecCrossEntropyGradient, &vecCrossEntropyGradientAccumulate, &vecMaxPoolFirst, &vecMaxPoolNext, &vecMaxPoolGradient, &vecMaxPoolGradientAccumulate, &vecSumWindowFirst, &vecSumWindowNext, &vecDropout, &vecDropoutAccumulate, &vecSGDFirst, &vecSGD, &vecSGDNesterovFirst, &vecSGDNesterov, &vecSGDPlain, &vecAdam, &vecWinogradInput, &vecWinogradOutput, &vecWinogradOutputAccumulate, &vecWinogradFilter, &vecWinogradGradient, &vecWinogradFilterGradient, &vecActivationNone, &vecActivationNoneGradient, &vecActivationNoneGradientAccumulate, &vecBatchNormReduceNone, &vecBatchNormNone, &vecBatchNormNoneResidual, &vecBatchNormGradientNone, &vecBatchNormGradientNoneResidual, &vecBatchNormGradientNoneAddResidual, &vecBatchNormGradientNoneAccumulate, &vecBatchNormGradientNoneAccumulateResidual, &vecBatchNormGradientNoneAccumulateAddResidual, &vecBatchNormGradientNoneEval, &vecBatchNormGradientNoneEvalResidual, &vecBatchNormGradientNoneEvalAddResidual, &vecBatchNormGradientNoneEvalAccumulate, &vecBatchNormGradientNoneEvalAccumulateResidual, &vecBatchNormGradientNoneEvalAccumulateAddResidual, &vecActivationReLU, &vecActivationReLUGradient, &vecActivationReLUGradientAccumulate, &vecBatchNormReduceReLU, &vecBatchNormReLU, &vecBatchNormReLUResidual, &vecBatchNormGradientReLU, &vecBatchNormGradientReLUResidual, &vecBatchNormGradientReLUAddResidual, &vecBatchNormGradientReLUAccumulate, &vecBatchNormGradientReLUAccumulateResidual, &vecBatchNormGradientReLUAccumulateAddResidual, &vecBatchNormGradientReLUEval, &vecBatchNormGradientReLUEvalResidual, &vecBatchNormGradientReLUEvalAddResidual, &vecBatchNormGradientReLUEvalAccumulate, &vecBatchNormGradientReLUEvalAccumulateResidual, &vecBatchNormGradientReLUEvalAccumulateAddResidual, &vecActivationLeakyReLU, &vecActivationLeakyReLUGradient, &vecActivationLeakyReLUGradientAccumulate, &vecBatchNormReduceLeakyReLU, &vecBatchNormLeakyReLU, &vecBatchNormLeakyReLUResidual, &vecBatchNormGradientLeakyReLU, &vecBatchNormGradientLeakyReLUResidual, &vecBatchNormGradientLeakyReLUAddResidual, &vecBatchNormGradientLeakyReLUAccumulate, &vecBatchNormGradientLeakyReLUAccumulateResidual, &vecBatchNormGradientLeakyReLUAccumulateAddResidual, &vecBatchNormGradientLeakyReLUEval, &vecBatchNormGradientLeakyReLUEvalResidual, &vecBatchNormGradientLeakyReLUEvalAddResidual, &vecBatchNormGradientLeakyReLUEvalAccumulate, &vecBatchNormGradientLeakyReLUEvalAccumulateResidual, &vecBatchNormGradientLeakyReLUEvalAccumulateAddResidual, &vecActivationELU, &vecActivationELUGradient, &vecActivationELUGradientAccumulate, &vecBatchNormReduceELU, &vecBatchNormELU, &vecBatchNormELUResidual, &vecBatchNormGradientELU, &vecBatchNormGradientELUResidual, &vecBatchNormGradientELUAddResidual, &vecBatchNormGradientELUAccumulate, &vecBatchNormGradientELUAccumulateResidual, &vecBatchNormGradientELUAccumulateAddResidual, &vecBatchNormGradientELUEval, &vecBatchNormGradientELUEvalResidual, &vecBatchNormGradientELUEvalAddResidual, &vecBatchNormGradientELUEvalAccumulate, &vecBatchNormGradientELUEvalAccumulateResidual, &vecBatchNormGradientELUEvalAccumulateAddResidual, &vecAddBF16, &vecMulBF16, &vecAxpyBF16, &vecScaleBF16, &vecFillBF16, &vecAddBiasBF16, &vecSumRowsBF16, &vecDeviationsBF16, &vecMaxPoolFirstBF16, &vecMaxPoolNextBF16, &vecMaxPoolGradientBF16, &vecMaxPoolGradientAccumulateBF16, &vecSumWindowFirstBF16, &vecSumWindowNextBF16, &vecDropoutBF16, &vecDropoutAccumulateBF16, &vecActivationNoneBF16, &vecActivationNoneGradientBF16, &vecActivationNoneGradientAccumulateBF16, &vecBatchNormReduceNoneBF16, &vecBatchNormNoneBF16, &vecBatchNormNoneResidualBF16, &vecBatchNormGradientNoneBF16, &vecBatchNormGradientNoneResidualBF16, &vecBatchNormGradientNoneAddResidualBF16, &vecBatchNormGradientNoneAccumulateBF16, &vecBatchNormGradientNoneAccumulateResidualBF16, &vecBatchNormGradientNoneAccumulateAddResidualBF16, &vecBatchNormGradientNoneEvalBF16, &vecBatchNormGradientNoneEvalResidualBF16, &vecBatchNormGradientNoneEvalAddResidualBF16, &vecBatchNormGradientNoneEvalAccumulateBF16, &vecBatchNormGradientNoneEvalAccumulateResidualBF16, &vecBatchNormGradientNoneEvalAccumulateAddResidualBF16, &vecActivationReLUBF16, &vecActivationReLUGradientBF16, &vecActivationReLUGradientAccumulateBF16, &vecBatchNormReduceReLUBF16, &vecBatchNormReLUBF16, &vecBatchNormReLUResidualBF16, &vecBatchNormGradientReLUBF16, &vecBatchNormGradientReLUResidualBF16, &vecBatchNormGradientReLUAddResidualBF16, &vecBatchNormGradientReLUAccumulateBF16, &vecBatchNormGradientReLUAccumulateResidualBF16, &vecBatchNormGradientReLUAccumulateAddResidualBF16, &vecBatchNormGradientReLUEvalBF16, &vecBatchNormGradientReLUEvalResidualBF16, &vecBatchNormGradientReLUEvalAddResidualBF16, &vecBatchNormGradientReLUEvalAccumulateBF16, &vecBatchNormGradientReLUEvalAccumulateResidualBF16, &vecBatchNormGradientReLUEvalAccumulateAddResidualBF16, &vecActivationLeakyReLUBF16, &vecActivationLeakyReLUGradientBF16, &vecActivationLeakyReLUGradientAccumulateBF16, &vecBatchNormReduceLeakyReLUBF16, &vecBatchNormLeakyReLUBF16, &vecBatchNormLeakyReLUResidualBF16, &vecBatchNormGradientLeakyReLUBF16, &vecBatchNormGradientLeakyReLUResidualBF16, &vecBatchNormGradientLeakyReLUAddResidualBF16, &vecBatchNormGradientLeakyReLUAccumulateBF16, &vecBatchNormGradientLeakyReLUAccumulateResidualBF16, &vecBatchNormGradientLeakyReLUAccumulateAddResidualBF16, &vecBatchNormGradientLeakyReLUEvalBF16, &vecBatchNormGradientLeakyReLUEvalResidualBF16, &vecBatchNormGradientLeakyReLUEvalAddResidualBF16, &vecBatchNormGradientLeakyReLUEvalAccumulateBF16, &vecBatchNormGradientLeakyReLUEvalAccumulateResidualBF16, &vecBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16, &vecActivationELUBF16, &vecActivationELUGradientBF16, &vecActivationELUGradientAccumulateBF16, &vecBatchNormReduceELUBF16, &vecBatchNormELUBF16, &vecBatchNormELUResidualBF16, &vecBatchNormGradientELUBF16, &vecBatchNormGradientELUResidualBF16, &vecBatchNormGradientELUAddResidualBF16, &vecBatchNormGradientELUAccumulateBF16, &vecBatchNormGradientELUAccumulateResidualBF16, &vecBatchNormGradientELUAccumulateAddResidualBF16, &vecBatchNormGradientELUEvalBF16, &vecBatchNormGradientELUEvalResidualBF16, &vecBatchNormGradientELUEvalAddResidualBF16, &vecBatchNormGradientELUEvalAccumulateBF16, &vecBatchNormGradientELUEvalAccumulateResidualBF16, &vecBatchNormGradientELUEvalAccumulateAddResidualBF16, &vecRound, &vecWiden, &vecAddRounded, &vecBatchNormNoneRounded, &vecBatchNormNoneResidualRounded, &vecBatchNormReLURounded, &vecBatchNormReLUResidualRounded, &vecBatchNormLeakyReLURounded, &vecBatchNormLeakyReLUResidualRounded, &vecBatchNormELURounded, &vecBatchNormELUResidualRounded}
+var vectorKernels = [...]*vectorKernel{&vecAdd, &vecMul, &vecAxpy, &vecScale, &vecFill, &vecAddBias, &vecSumRows, &vecSumSquaresRows, &vecDeviations, &vecDotRows, &vecMaxRow, &vecSumExp, &vecExpSum, &vecScaleRow, &vecShiftRow, &vecDotRow, &vecSumRow, &vecSoftmaxGradient, &vecSoftmaxGradientAccumulate, &vecLogSoftmaxGradient, &vecLogSoftmaxGradientAccumulate, &vecLogSumExpGradient, &vecLogSumExpGradientAccumulate, &vecCrossEntropyGradient, &vecCrossEntropyGradientAccumulate, &vecMaxPoolFirst, &vecMaxPoolNext, &vecMaxPoolGradient, &vecMaxPoolGradientAccumulate, &vecSumWindowFirst, &vecSumWindowNext, &vecDropout, &vecDropoutAccumulate, &vecSGDFirst, &vecSGD, &vecSGDNesterovFirst, &vecSGDNesterov, &vecSGDPlain, &vecAdam, &vecWinogradInput, &vecWinogradOutput, &vecWinogradOutputAccumulate, &vecWinogradFilter, &vecWinogradGradient, &vecWinogradFilterGradient, &vecBatchNormReduceFromInputReLU, &vecBatchNormGradientFromInputReLU, &vecBatchNormGradientFromInputReLUAccumulate, &vecBatchNormReduceFromInputLeakyReLU, &vecBatchNormGradientFromInputLeakyReLU, &vecBatchNormGradientFromInputLeakyReLUAccumulate, &vecActivationNone, &vecActivationNoneGradient, &vecActivationNoneGradientAccumulate, &vecBatchNormReduceNone, &vecBatchNormNone, &vecBatchNormNoneResidual, &vecBatchNormGradientNone, &vecBatchNormGradientNoneResidual, &vecBatchNormGradientNoneAddResidual, &vecBatchNormGradientNoneAccumulate, &vecBatchNormGradientNoneAccumulateResidual, &vecBatchNormGradientNoneAccumulateAddResidual, &vecBatchNormGradientNoneEval, &vecBatchNormGradientNoneEvalResidual, &vecBatchNormGradientNoneEvalAddResidual, &vecBatchNormGradientNoneEvalAccumulate, &vecBatchNormGradientNoneEvalAccumulateResidual, &vecBatchNormGradientNoneEvalAccumulateAddResidual, &vecActivationReLU, &vecActivationReLUGradient, &vecActivationReLUGradientAccumulate, &vecBatchNormReduceReLU, &vecBatchNormReLU, &vecBatchNormReLUResidual, &vecBatchNormGradientReLU, &vecBatchNormGradientReLUResidual, &vecBatchNormGradientReLUAddResidual, &vecBatchNormGradientReLUAccumulate, &vecBatchNormGradientReLUAccumulateResidual, &vecBatchNormGradientReLUAccumulateAddResidual, &vecBatchNormGradientReLUEval, &vecBatchNormGradientReLUEvalResidual, &vecBatchNormGradientReLUEvalAddResidual, &vecBatchNormGradientReLUEvalAccumulate, &vecBatchNormGradientReLUEvalAccumulateResidual, &vecBatchNormGradientReLUEvalAccumulateAddResidual, &vecActivationLeakyReLU, &vecActivationLeakyReLUGradient, &vecActivationLeakyReLUGradientAccumulate, &vecBatchNormReduceLeakyReLU, &vecBatchNormLeakyReLU, &vecBatchNormLeakyReLUResidual, &vecBatchNormGradientLeakyReLU, &vecBatchNormGradientLeakyReLUResidual, &vecBatchNormGradientLeakyReLUAddResidual, &vecBatchNormGradientLeakyReLUAccumulate, &vecBatchNormGradientLeakyReLUAccumulateResidual, &vecBatchNormGradientLeakyReLUAccumulateAddResidual, &vecBatchNormGradientLeakyReLUEval, &vecBatchNormGradientLeakyReLUEvalResidual, &vecBatchNormGradientLeakyReLUEvalAddResidual, &vecBatchNormGradientLeakyReLUEvalAccumulate, &vecBatchNormGradientLeakyReLUEvalAccumulateResidual, &vecBatchNormGradientLeakyReLUEvalAccumulateAddResidual, &vecActivationELU, &vecActivationELUGradient, &vecActivationELUGradientAccumulate, &vecBatchNormReduceELU, &vecBatchNormELU, &vecBatchNormELUResidual, &vecBatchNormGradientELU, &vecBatchNormGradientELUResidual, &vecBatchNormGradientELUAddResidual, &vecBatchNormGradientELUAccumulate, &vecBatchNormGradientELUAccumulateResidual, &vecBatchNormGradientELUAccumulateAddResidual, &vecBatchNormGradientELUEval, &vecBatchNormGradientELUEvalResidual, &vecBatchNormGradientELUEvalAddResidual, &vecBatchNormGradientELUEvalAccumulate, &vecBatchNormGradientELUEvalAccumulateResidual, &vecBatchNormGradientELUEvalAccumulateAddResidual, &vecAddBF16, &vecMulBF16, &vecAxpyBF16, &vecScaleBF16, &vecFillBF16, &vecAddBiasBF16, &vecSumRowsBF16, &vecDeviationsBF16, &vecMaxPoolFirstBF16, &vecMaxPoolNextBF16, &vecMaxPoolGradientBF16, &vecMaxPoolGradientAccumulateBF16, &vecSumWindowFirstBF16, &vecSumWindowNextBF16, &vecDropoutBF16, &vecDropoutAccumulateBF16, &vecBatchNormReduceFromInputReLUBF16, &vecBatchNormGradientFromInputReLUBF16, &vecBatchNormGradientFromInputReLUAccumulateBF16, &vecBatchNormReduceFromInputLeakyReLUBF16, &vecBatchNormGradientFromInputLeakyReLUBF16, &vecBatchNormGradientFromInputLeakyReLUAccumulateBF16, &vecActivationNoneBF16, &vecActivationNoneGradientBF16, &vecActivationNoneGradientAccumulateBF16, &vecBatchNormReduceNoneBF16, &vecBatchNormNoneBF16, &vecBatchNormNoneResidualBF16, &vecBatchNormGradientNoneBF16, &vecBatchNormGradientNoneResidualBF16, &vecBatchNormGradientNoneAddResidualBF16, &vecBatchNormGradientNoneAccumulateBF16, &vecBatchNormGradientNoneAccumulateResidualBF16, &vecBatchNormGradientNoneAccumulateAddResidualBF16, &vecBatchNormGradientNoneEvalBF16, &vecBatchNormGradientNoneEvalResidualBF16, &vecBatchNormGradientNoneEvalAddResidualBF16, &vecBatchNormGradientNoneEvalAccumulateBF16, &vecBatchNormGradientNoneEvalAccumulateResidualBF16, &vecBatchNormGradientNoneEvalAccumulateAddResidualBF16, &vecActivationReLUBF16, &vecActivationReLUGradientBF16, &vecActivationReLUGradientAccumulateBF16, &vecBatchNormReduceReLUBF16, &vecBatchNormReLUBF16, &vecBatchNormReLUResidualBF16, &vecBatchNormGradientReLUBF16, &vecBatchNormGradientReLUResidualBF16, &vecBatchNormGradientReLUAddResidualBF16, &vecBatchNormGradientReLUAccumulateBF16, &vecBatchNormGradientReLUAccumulateResidualBF16, &vecBatchNormGradientReLUAccumulateAddResidualBF16, &vecBatchNormGradientReLUEvalBF16, &vecBatchNormGradientReLUEvalResidualBF16, &vecBatchNormGradientReLUEvalAddResidualBF16, &vecBatchNormGradientReLUEvalAccumulateBF16, &vecBatchNormGradientReLUEvalAccumulateResidualBF16, &vecBatchNormGradientReLUEvalAccumulateAddResidualBF16, &vecActivationLeakyReLUBF16, &vecActivationLeakyReLUGradientBF16, &vecActivationLeakyReLUGradientAccumulateBF16, &vecBatchNormReduceLeakyReLUBF16, &vecBatchNormLeakyReLUBF16, &vecBatchNormLeakyReLUResidualBF16, &vecBatchNormGradientLeakyReLUBF16, &vecBatchNormGradientLeakyReLUResidualBF16, &vecBatchNormGradientLeakyReLUAddResidualBF16, &vecBatchNormGradientLeakyReLUAccumulateBF16, &vecBatchNormGradientLeakyReLUAccumulateResidualBF16, &vecBatchNormGradientLeakyReLUAccumulateAddResidualBF16, &vecBatchNormGradientLeakyReLUEvalBF16, &vecBatchNormGradientLeakyReLUEvalResidualBF16, &vecBatchNormGradientLeakyReLUEvalAddResidualBF16, &vecBatchNormGradientLeakyReLUEvalAccumulateBF16, &vecBatchNormGradientLeakyReLUEvalAccumulateResidualBF16, &vecBatchNormGradientLeakyReLUEvalAccumulateAddResidualBF16, &vecActivationELUBF16, &vecActivationELUGradientBF16, &vecActivationELUGradientAccumulateBF16, &vecBatchNormReduceELUBF16, &vecBatchNormELUBF16, &vecBatchNormELUResidualBF16, &vecBatchNormGradientELUBF16, &vecBatchNormGradientELUResidualBF16, &vecBatchNormGradientELUAddResidualBF16, &vecBatchNormGradientELUAccumulateBF16, &vecBatchNormGradientELUAccumulateResidualBF16, &vecBatchNormGradientELUAccumulateAddResidualBF16, &vecBatchNormGradientELUEvalBF16, &vecBatchNormGradientELUEvalResidualBF16, &vecBatchNormGradientELUEvalAddResidualBF16, &vecBatchNormGradientELUEvalAccumulateBF16, &vecBatchNormGradientELUEvalAccumulateResidualBF16, &vecBatchNormGradientELUEvalAccumulateAddResidualBF16, &vecRound, &vecWiden, &vecAddRounded, &vecBatchNormNoneRounded, &vecBatchNormNoneResidualRounded, &vecBatchNormReLURounded, &vecBatchNormReLUResidualRounded, &vecBatchNormLeakyReLURounded, &vecBatchNormLeakyReLUResidualRounded, &vecBatchNormELURounded, &vecBatchNormELUResidualRounded}
 
 //go:norace
 //go:nocheckptr
@@ -2004,6 +2040,204 @@ func portableWinogradFilterGradient(args *vectorArgs) {
 			v24 := float32(v4*s6) + v23
 			v25 := float32(v6*s5) + v24
 			*(*float32)(unsafe.Add(p8, 4*i)) = v25
+		}
+	}
+}
+
+//go:norace
+//go:nocheckptr
+func portableBatchNormReduceFromInputReLU(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // mean
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // sumDz
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // sumDzX
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v2 := *(*float32)(unsafe.Add(p2, 4*i))
+			v3 := *(*float32)(unsafe.Add(p3, 4*i))
+			v4 := float32(v1*v2) + v3
+			v6 := v4 > s0
+			v7 := vectorSelect(v6, v0, s0)
+			v8 := *(*float32)(unsafe.Add(p4, 4*i))
+			v9 := v1 - v8
+			v10 := *(*float32)(unsafe.Add(p5, 4*i))
+			v11 := v10 + v7
+			*(*float32)(unsafe.Add(p5, 4*i)) = v11
+			v13 := *(*float32)(unsafe.Add(p6, 4*i))
+			v14 := float32(v7*v9) + v13
+			*(*float32)(unsafe.Add(p6, 4*i)) = v14
+		}
+	}
+}
+
+//go:norace
+//go:nocheckptr
+func portableBatchNormGradientFromInputReLU(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // a
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // b
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // c
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dx
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v2 := *(*float32)(unsafe.Add(p2, 4*i))
+			v3 := *(*float32)(unsafe.Add(p3, 4*i))
+			v4 := float32(v1*v2) + v3
+			v6 := v4 > s0
+			v7 := vectorSelect(v6, v0, s0)
+			v8 := *(*float32)(unsafe.Add(p4, 4*i))
+			v9 := *(*float32)(unsafe.Add(p5, 4*i))
+			v10 := *(*float32)(unsafe.Add(p6, 4*i))
+			v11 := float32(v1*v9) + v10
+			v12 := float32(v7*v8) + v11
+			*(*float32)(unsafe.Add(p7, 4*i)) = v12
+		}
+	}
+}
+
+//go:norace
+//go:nocheckptr
+func portableBatchNormGradientFromInputReLUAccumulate(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // a
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // b
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // c
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dx
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v2 := *(*float32)(unsafe.Add(p2, 4*i))
+			v3 := *(*float32)(unsafe.Add(p3, 4*i))
+			v4 := float32(v1*v2) + v3
+			v6 := v4 > s0
+			v7 := vectorSelect(v6, v0, s0)
+			v8 := *(*float32)(unsafe.Add(p4, 4*i))
+			v9 := *(*float32)(unsafe.Add(p5, 4*i))
+			v10 := *(*float32)(unsafe.Add(p6, 4*i))
+			v11 := float32(v1*v9) + v10
+			v12 := float32(v7*v8) + v11
+			v13 := *(*float32)(unsafe.Add(p7, 4*i))
+			v14 := v13 + v12
+			*(*float32)(unsafe.Add(p7, 4*i)) = v14
+		}
+	}
+}
+
+//go:norace
+//go:nocheckptr
+func portableBatchNormReduceFromInputLeakyReLU(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // mean
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // sumDz
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // sumDzX
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v2 := *(*float32)(unsafe.Add(p2, 4*i))
+			v3 := *(*float32)(unsafe.Add(p3, 4*i))
+			v4 := float32(v1*v2) + v3
+			v6 := v4 > s0
+			v8 := s1 * v0
+			v9 := vectorSelect(v6, v0, v8)
+			v10 := *(*float32)(unsafe.Add(p4, 4*i))
+			v11 := v1 - v10
+			v12 := *(*float32)(unsafe.Add(p5, 4*i))
+			v13 := v12 + v9
+			*(*float32)(unsafe.Add(p5, 4*i)) = v13
+			v15 := *(*float32)(unsafe.Add(p6, 4*i))
+			v16 := float32(v9*v11) + v15
+			*(*float32)(unsafe.Add(p6, 4*i)) = v16
+		}
+	}
+}
+
+//go:norace
+//go:nocheckptr
+func portableBatchNormGradientFromInputLeakyReLU(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // a
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // b
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // c
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dx
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v2 := *(*float32)(unsafe.Add(p2, 4*i))
+			v3 := *(*float32)(unsafe.Add(p3, 4*i))
+			v4 := float32(v1*v2) + v3
+			v6 := v4 > s0
+			v8 := s1 * v0
+			v9 := vectorSelect(v6, v0, v8)
+			v10 := *(*float32)(unsafe.Add(p4, 4*i))
+			v11 := *(*float32)(unsafe.Add(p5, 4*i))
+			v12 := *(*float32)(unsafe.Add(p6, 4*i))
+			v13 := float32(v1*v11) + v12
+			v14 := float32(v9*v10) + v13
+			*(*float32)(unsafe.Add(p7, 4*i)) = v14
+		}
+	}
+}
+
+//go:norace
+//go:nocheckptr
+func portableBatchNormGradientFromInputLeakyReLUAccumulate(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // a
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // b
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // c
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dx
+		for i := range args.cols {
+			v0 := *(*float32)(unsafe.Add(p0, 4*i))
+			v1 := *(*float32)(unsafe.Add(p1, 4*i))
+			v2 := *(*float32)(unsafe.Add(p2, 4*i))
+			v3 := *(*float32)(unsafe.Add(p3, 4*i))
+			v4 := float32(v1*v2) + v3
+			v6 := v4 > s0
+			v8 := s1 * v0
+			v9 := vectorSelect(v6, v0, v8)
+			v10 := *(*float32)(unsafe.Add(p4, 4*i))
+			v11 := *(*float32)(unsafe.Add(p5, 4*i))
+			v12 := *(*float32)(unsafe.Add(p6, 4*i))
+			v13 := float32(v1*v11) + v12
+			v14 := float32(v9*v10) + v13
+			v15 := *(*float32)(unsafe.Add(p7, 4*i))
+			v16 := v15 + v14
+			*(*float32)(unsafe.Add(p7, 4*i)) = v16
 		}
 	}
 }
@@ -4238,6 +4472,204 @@ func portableDropoutAccumulateBF16(args *vectorArgs) {
 			v31 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
 			v32 := v31 + v30
 			*(*uint16)(unsafe.Add(p1, 2*i)) = BFloat16FromFloat32(v32)
+		}
+	}
+}
+
+//go:norace
+//go:nocheckptr
+func portableBatchNormReduceFromInputReLUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // mean
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // sumDz
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // sumDzX
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v2 := *(*float32)(unsafe.Add(p2, 4*i))
+			v3 := *(*float32)(unsafe.Add(p3, 4*i))
+			v4 := float32(v1*v2) + v3
+			v6 := v4 > s0
+			v7 := vectorSelect(v6, v0, s0)
+			v8 := *(*float32)(unsafe.Add(p4, 4*i))
+			v9 := v1 - v8
+			v10 := *(*float32)(unsafe.Add(p5, 4*i))
+			v11 := v10 + v7
+			*(*float32)(unsafe.Add(p5, 4*i)) = v11
+			v13 := *(*float32)(unsafe.Add(p6, 4*i))
+			v14 := float32(v7*v9) + v13
+			*(*float32)(unsafe.Add(p6, 4*i)) = v14
+		}
+	}
+}
+
+//go:norace
+//go:nocheckptr
+func portableBatchNormGradientFromInputReLUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // a
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // b
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // c
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v2 := *(*float32)(unsafe.Add(p2, 4*i))
+			v3 := *(*float32)(unsafe.Add(p3, 4*i))
+			v4 := float32(v1*v2) + v3
+			v6 := v4 > s0
+			v7 := vectorSelect(v6, v0, s0)
+			v8 := *(*float32)(unsafe.Add(p4, 4*i))
+			v9 := *(*float32)(unsafe.Add(p5, 4*i))
+			v10 := *(*float32)(unsafe.Add(p6, 4*i))
+			v11 := float32(v1*v9) + v10
+			v12 := float32(v7*v8) + v11
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v12)
+		}
+	}
+}
+
+//go:norace
+//go:nocheckptr
+func portableBatchNormGradientFromInputReLUAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // a
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // b
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // c
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v2 := *(*float32)(unsafe.Add(p2, 4*i))
+			v3 := *(*float32)(unsafe.Add(p3, 4*i))
+			v4 := float32(v1*v2) + v3
+			v6 := v4 > s0
+			v7 := vectorSelect(v6, v0, s0)
+			v8 := *(*float32)(unsafe.Add(p4, 4*i))
+			v9 := *(*float32)(unsafe.Add(p5, 4*i))
+			v10 := *(*float32)(unsafe.Add(p6, 4*i))
+			v11 := float32(v1*v9) + v10
+			v12 := float32(v7*v8) + v11
+			v13 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v14 := v13 + v12
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v14)
+		}
+	}
+}
+
+//go:norace
+//go:nocheckptr
+func portableBatchNormReduceFromInputLeakyReLUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // mean
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // sumDz
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // sumDzX
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v2 := *(*float32)(unsafe.Add(p2, 4*i))
+			v3 := *(*float32)(unsafe.Add(p3, 4*i))
+			v4 := float32(v1*v2) + v3
+			v6 := v4 > s0
+			v8 := s1 * v0
+			v9 := vectorSelect(v6, v0, v8)
+			v10 := *(*float32)(unsafe.Add(p4, 4*i))
+			v11 := v1 - v10
+			v12 := *(*float32)(unsafe.Add(p5, 4*i))
+			v13 := v12 + v9
+			*(*float32)(unsafe.Add(p5, 4*i)) = v13
+			v15 := *(*float32)(unsafe.Add(p6, 4*i))
+			v16 := float32(v9*v11) + v15
+			*(*float32)(unsafe.Add(p6, 4*i)) = v16
+		}
+	}
+}
+
+//go:norace
+//go:nocheckptr
+func portableBatchNormGradientFromInputLeakyReLUBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // a
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // b
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // c
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v2 := *(*float32)(unsafe.Add(p2, 4*i))
+			v3 := *(*float32)(unsafe.Add(p3, 4*i))
+			v4 := float32(v1*v2) + v3
+			v6 := v4 > s0
+			v8 := s1 * v0
+			v9 := vectorSelect(v6, v0, v8)
+			v10 := *(*float32)(unsafe.Add(p4, 4*i))
+			v11 := *(*float32)(unsafe.Add(p5, 4*i))
+			v12 := *(*float32)(unsafe.Add(p6, 4*i))
+			v13 := float32(v1*v11) + v12
+			v14 := float32(v9*v10) + v13
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v14)
+		}
+	}
+}
+
+//go:norace
+//go:nocheckptr
+func portableBatchNormGradientFromInputLeakyReLUAccumulateBF16(args *vectorArgs) {
+	s0 := args.scalars[0] // zero
+	s1 := args.scalars[1] // slope
+	for row := range args.rows {
+		p0 := unsafe.Add(args.streams[0], row*args.strides[0]) // dy
+		p1 := unsafe.Add(args.streams[1], row*args.strides[1]) // x
+		p2 := unsafe.Add(args.streams[2], row*args.strides[2]) // scale
+		p3 := unsafe.Add(args.streams[3], row*args.strides[3]) // shift
+		p4 := unsafe.Add(args.streams[4], row*args.strides[4]) // a
+		p5 := unsafe.Add(args.streams[5], row*args.strides[5]) // b
+		p6 := unsafe.Add(args.streams[6], row*args.strides[6]) // c
+		p7 := unsafe.Add(args.streams[7], row*args.strides[7]) // dx
+		for i := range args.cols {
+			v0 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p0, 2*i)))
+			v1 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p1, 2*i)))
+			v2 := *(*float32)(unsafe.Add(p2, 4*i))
+			v3 := *(*float32)(unsafe.Add(p3, 4*i))
+			v4 := float32(v1*v2) + v3
+			v6 := v4 > s0
+			v8 := s1 * v0
+			v9 := vectorSelect(v6, v0, v8)
+			v10 := *(*float32)(unsafe.Add(p4, 4*i))
+			v11 := *(*float32)(unsafe.Add(p5, 4*i))
+			v12 := *(*float32)(unsafe.Add(p6, 4*i))
+			v13 := float32(v1*v11) + v12
+			v14 := float32(v9*v10) + v13
+			v15 := Float32FromBFloat16(*(*uint16)(unsafe.Add(p7, 2*i)))
+			v16 := v15 + v14
+			*(*uint16)(unsafe.Add(p7, 2*i)) = BFloat16FromFloat32(v16)
 		}
 	}
 }

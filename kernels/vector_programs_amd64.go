@@ -273,6 +273,42 @@ func vectorWinogradFilterGradientAVX2(args *vectorArgs)
 func vectorWinogradFilterGradientAVX512(args *vectorArgs)
 
 //go:noescape
+func vectorBatchNormReduceFromInputReLUAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReduceFromInputReLUAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputReLUAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputReLUAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputReLUAccumulateAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputReLUAccumulateAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReduceFromInputLeakyReLUAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReduceFromInputLeakyReLUAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputLeakyReLUAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputLeakyReLUAVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputLeakyReLUAccumulateAVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputLeakyReLUAccumulateAVX512(args *vectorArgs)
+
+//go:noescape
 func vectorActivationNoneAVX2(args *vectorArgs)
 
 //go:noescape
@@ -799,6 +835,42 @@ func vectorDropoutAccumulateBF16AVX2(args *vectorArgs)
 
 //go:noescape
 func vectorDropoutAccumulateBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReduceFromInputReLUBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReduceFromInputReLUBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputReLUBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputReLUBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputReLUAccumulateBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputReLUAccumulateBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReduceFromInputLeakyReLUBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReduceFromInputLeakyReLUBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputLeakyReLUBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputLeakyReLUBF16AVX512(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputLeakyReLUAccumulateBF16AVX2(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputLeakyReLUAccumulateBF16AVX512(args *vectorArgs)
 
 //go:noescape
 func vectorActivationNoneBF16AVX2(args *vectorArgs)
@@ -1389,6 +1461,18 @@ func init() {
 	vecWinogradGradient.levels[AVX512] = vectorWinogradGradientAVX512
 	vecWinogradFilterGradient.levels[AVX2] = vectorWinogradFilterGradientAVX2
 	vecWinogradFilterGradient.levels[AVX512] = vectorWinogradFilterGradientAVX512
+	vecBatchNormReduceFromInputReLU.levels[AVX2] = vectorBatchNormReduceFromInputReLUAVX2
+	vecBatchNormReduceFromInputReLU.levels[AVX512] = vectorBatchNormReduceFromInputReLUAVX512
+	vecBatchNormGradientFromInputReLU.levels[AVX2] = vectorBatchNormGradientFromInputReLUAVX2
+	vecBatchNormGradientFromInputReLU.levels[AVX512] = vectorBatchNormGradientFromInputReLUAVX512
+	vecBatchNormGradientFromInputReLUAccumulate.levels[AVX2] = vectorBatchNormGradientFromInputReLUAccumulateAVX2
+	vecBatchNormGradientFromInputReLUAccumulate.levels[AVX512] = vectorBatchNormGradientFromInputReLUAccumulateAVX512
+	vecBatchNormReduceFromInputLeakyReLU.levels[AVX2] = vectorBatchNormReduceFromInputLeakyReLUAVX2
+	vecBatchNormReduceFromInputLeakyReLU.levels[AVX512] = vectorBatchNormReduceFromInputLeakyReLUAVX512
+	vecBatchNormGradientFromInputLeakyReLU.levels[AVX2] = vectorBatchNormGradientFromInputLeakyReLUAVX2
+	vecBatchNormGradientFromInputLeakyReLU.levels[AVX512] = vectorBatchNormGradientFromInputLeakyReLUAVX512
+	vecBatchNormGradientFromInputLeakyReLUAccumulate.levels[AVX2] = vectorBatchNormGradientFromInputLeakyReLUAccumulateAVX2
+	vecBatchNormGradientFromInputLeakyReLUAccumulate.levels[AVX512] = vectorBatchNormGradientFromInputLeakyReLUAccumulateAVX512
 	vecActivationNone.levels[AVX2] = vectorActivationNoneAVX2
 	vecActivationNone.levels[AVX512] = vectorActivationNoneAVX512
 	vecActivationNoneGradient.levels[AVX2] = vectorActivationNoneGradientAVX2
@@ -1565,6 +1649,18 @@ func init() {
 	vecDropoutBF16.levels[AVX512] = vectorDropoutBF16AVX512
 	vecDropoutAccumulateBF16.levels[AVX2] = vectorDropoutAccumulateBF16AVX2
 	vecDropoutAccumulateBF16.levels[AVX512] = vectorDropoutAccumulateBF16AVX512
+	vecBatchNormReduceFromInputReLUBF16.levels[AVX2] = vectorBatchNormReduceFromInputReLUBF16AVX2
+	vecBatchNormReduceFromInputReLUBF16.levels[AVX512] = vectorBatchNormReduceFromInputReLUBF16AVX512
+	vecBatchNormGradientFromInputReLUBF16.levels[AVX2] = vectorBatchNormGradientFromInputReLUBF16AVX2
+	vecBatchNormGradientFromInputReLUBF16.levels[AVX512] = vectorBatchNormGradientFromInputReLUBF16AVX512
+	vecBatchNormGradientFromInputReLUAccumulateBF16.levels[AVX2] = vectorBatchNormGradientFromInputReLUAccumulateBF16AVX2
+	vecBatchNormGradientFromInputReLUAccumulateBF16.levels[AVX512] = vectorBatchNormGradientFromInputReLUAccumulateBF16AVX512
+	vecBatchNormReduceFromInputLeakyReLUBF16.levels[AVX2] = vectorBatchNormReduceFromInputLeakyReLUBF16AVX2
+	vecBatchNormReduceFromInputLeakyReLUBF16.levels[AVX512] = vectorBatchNormReduceFromInputLeakyReLUBF16AVX512
+	vecBatchNormGradientFromInputLeakyReLUBF16.levels[AVX2] = vectorBatchNormGradientFromInputLeakyReLUBF16AVX2
+	vecBatchNormGradientFromInputLeakyReLUBF16.levels[AVX512] = vectorBatchNormGradientFromInputLeakyReLUBF16AVX512
+	vecBatchNormGradientFromInputLeakyReLUAccumulateBF16.levels[AVX2] = vectorBatchNormGradientFromInputLeakyReLUAccumulateBF16AVX2
+	vecBatchNormGradientFromInputLeakyReLUAccumulateBF16.levels[AVX512] = vectorBatchNormGradientFromInputLeakyReLUAccumulateBF16AVX512
 	vecActivationNoneBF16.levels[AVX2] = vectorActivationNoneBF16AVX2
 	vecActivationNoneBF16.levels[AVX512] = vectorActivationNoneBF16AVX512
 	vecActivationNoneGradientBF16.levels[AVX2] = vectorActivationNoneGradientBF16AVX2

@@ -138,6 +138,24 @@ func vectorWinogradGradientNEON(args *vectorArgs)
 func vectorWinogradFilterGradientNEON(args *vectorArgs)
 
 //go:noescape
+func vectorBatchNormReduceFromInputReLUNEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputReLUNEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputReLUAccumulateNEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReduceFromInputLeakyReLUNEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputLeakyReLUNEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputLeakyReLUAccumulateNEON(args *vectorArgs)
+
+//go:noescape
 func vectorActivationNoneNEON(args *vectorArgs)
 
 //go:noescape
@@ -400,6 +418,24 @@ func vectorDropoutBF16NEON(args *vectorArgs)
 
 //go:noescape
 func vectorDropoutAccumulateBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReduceFromInputReLUBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputReLUBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputReLUAccumulateBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormReduceFromInputLeakyReLUBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputLeakyReLUBF16NEON(args *vectorArgs)
+
+//go:noescape
+func vectorBatchNormGradientFromInputLeakyReLUAccumulateBF16NEON(args *vectorArgs)
 
 //go:noescape
 func vectorActivationNoneBF16NEON(args *vectorArgs)
@@ -696,6 +732,12 @@ func init() {
 	vecWinogradFilter.levels[NEON] = vectorWinogradFilterNEON
 	vecWinogradGradient.levels[NEON] = vectorWinogradGradientNEON
 	vecWinogradFilterGradient.levels[NEON] = vectorWinogradFilterGradientNEON
+	vecBatchNormReduceFromInputReLU.levels[NEON] = vectorBatchNormReduceFromInputReLUNEON
+	vecBatchNormGradientFromInputReLU.levels[NEON] = vectorBatchNormGradientFromInputReLUNEON
+	vecBatchNormGradientFromInputReLUAccumulate.levels[NEON] = vectorBatchNormGradientFromInputReLUAccumulateNEON
+	vecBatchNormReduceFromInputLeakyReLU.levels[NEON] = vectorBatchNormReduceFromInputLeakyReLUNEON
+	vecBatchNormGradientFromInputLeakyReLU.levels[NEON] = vectorBatchNormGradientFromInputLeakyReLUNEON
+	vecBatchNormGradientFromInputLeakyReLUAccumulate.levels[NEON] = vectorBatchNormGradientFromInputLeakyReLUAccumulateNEON
 	vecActivationNone.levels[NEON] = vectorActivationNoneNEON
 	vecActivationNoneGradient.levels[NEON] = vectorActivationNoneGradientNEON
 	vecActivationNoneGradientAccumulate.levels[NEON] = vectorActivationNoneGradientAccumulateNEON
@@ -784,6 +826,12 @@ func init() {
 	vecSumWindowNextBF16.levels[NEON] = vectorSumWindowNextBF16NEON
 	vecDropoutBF16.levels[NEON] = vectorDropoutBF16NEON
 	vecDropoutAccumulateBF16.levels[NEON] = vectorDropoutAccumulateBF16NEON
+	vecBatchNormReduceFromInputReLUBF16.levels[NEON] = vectorBatchNormReduceFromInputReLUBF16NEON
+	vecBatchNormGradientFromInputReLUBF16.levels[NEON] = vectorBatchNormGradientFromInputReLUBF16NEON
+	vecBatchNormGradientFromInputReLUAccumulateBF16.levels[NEON] = vectorBatchNormGradientFromInputReLUAccumulateBF16NEON
+	vecBatchNormReduceFromInputLeakyReLUBF16.levels[NEON] = vectorBatchNormReduceFromInputLeakyReLUBF16NEON
+	vecBatchNormGradientFromInputLeakyReLUBF16.levels[NEON] = vectorBatchNormGradientFromInputLeakyReLUBF16NEON
+	vecBatchNormGradientFromInputLeakyReLUAccumulateBF16.levels[NEON] = vectorBatchNormGradientFromInputLeakyReLUAccumulateBF16NEON
 	vecActivationNoneBF16.levels[NEON] = vectorActivationNoneBF16NEON
 	vecActivationNoneGradientBF16.levels[NEON] = vectorActivationNoneGradientBF16NEON
 	vecActivationNoneGradientAccumulateBF16.levels[NEON] = vectorActivationNoneGradientAccumulateBF16NEON

@@ -201,6 +201,12 @@ func TestWrongLengths(t *testing.T) {
 		{func() {
 			BatchNormBackward(f(6), nil, f(6), f(6), nil, f(3), f(3), f(3), f(3), f(3), ActNone, 2, 3, true, false, false)
 		}, "kernels: BatchNormBackward: training without x, want 6 elements"},
+		{func() {
+			BatchNormBackwardFromInput(f(6), f(6), f(6), f(3), f(3), f(3), f(3), f(3), f(3), f(3), ActELU, 2, 3, false)
+		}, "kernels: BatchNormBackwardFromInput: activation elu, want one whose derivative depends on a sign"},
+		{func() {
+			BatchNormBackwardReduceFromInput(f(3), f(3), f(6), f(6), f(3), f(2), f(3), f(3), ActReLU, 2, 3)
+		}, "kernels: BatchNormBackwardReduceFromInput: shift has 2 elements, want 3"},
 		{func() { MaxPool2dForward(f(24), make([]int32, 23), f(96), s) }, "kernels: MaxPool2dForward: index has 23 elements, want 24"},
 		{func() { AvgPool2dForward(f(24), f(95), s) }, "kernels: AvgPool2dForward: the input has 95 elements, want 96"},
 		{func() { AvgPool2dForward(f(24), f(96), Pool2dShape{N: 1, C: 1, H: 2, W: 2, Kernel: 3, Stride: 1}) },

@@ -25,6 +25,9 @@ func vectorPrograms() []*program {
 		adam(),
 		winogradInput(), winogradOutput(false), winogradOutput(true), winogradFilter(), winogradGradient(), winogradFilterGradient(),
 	}
+	for _, act := range []string{"ReLU", "LeakyReLU"} {
+		all = append(all, batchNormReduceFromInput(act), batchNormGradientFromInput(act, false), batchNormGradientFromInput(act, true))
+	}
 	for _, act := range activations {
 		all = append(all, activation(act), activationGradient(act, false), activationGradient(act, true), batchNormReduce(act))
 		for _, residual := range []bool{false, true} {
@@ -354,11 +357,39 @@ func upstream(p *program, act string) value {
 func batchNormReduce(act string) *program {
 	p := newProgram("BatchNormReduce" + act)
 	dz := upstream(p, act)
-	centred := p.sub(p.in("x"), p.load(p.keep("mean")))
+	addUpstream(p, dz, p.in("x"))
+	return p
+}
+
+// addUpstream adds to the sums of dz and dz*(x-mean).
+func addUpstream(p *program, dz, x value) {
+	centred := p.sub(x, p.load(p.keep("mean")))
 	sum, product := p.keep("sumDz"), p.keep("sumDzX")
 	p.store(sum, p.add(p.load(sum), dz))
 	p.store(product, p.fma(dz, centred, p.load(product)))
+}
+
+// upstreamFromInput is upstream with x*scale + shift, whose sign is that of y, in place
+// of y, for activations whose derivative wants no more. It returns x too.
+func upstreamFromInput(p *program, act string) (dz, x value) {
+	dy, x := p.in("dy"), p.in("x")
+	return activationSlope(p, act, dy, p.fma(x, p.in("scale"), p.in("shift"))), x
+}
+
+// batchNormReduceFromInput is batchNormReduce without y.
+func batchNormReduceFromInput(act string) *program {
+	p := newProgram("BatchNormReduceFromInput" + act)
+	dz, x := upstreamFromInput(p, act)
+	addUpstream(p, dz, x)
 	return p
+}
+
+// batchNormGradientFromInput is batchNormGradient in training without y and residual.
+func batchNormGradientFromInput(act string, accumulate bool) *program {
+	p := newProgram("BatchNormGradientFromInput" + act + when(accumulate, "Accumulate"))
+	dz, x := upstreamFromInput(p, act)
+	d := p.fma(dz, p.in("a"), p.fma(x, p.in("b"), p.in("c")))
+	return result(p, d, accumulate)
 }
 
 // batchNormGradient is dx (+)= a*dz + b*x + c in training, a*dz in evaluation,
