@@ -442,3 +442,22 @@ func TestEvaluateChecksTheRunFolder(t *testing.T) {
 	}
 	mustRun(t, parse(t, tinyLeNet, root, "seed=3", "model.checkpoint="+string(f), "eval.batch=7"), Options{Folder: Folder(t.TempDir())})
 }
+
+// A resume on fewer threads is kept in the folder, so the next one tells of it.
+func TestResumeTellsOfFewerThreads(t *testing.T) {
+	old := runtime.GOMAXPROCS(2)
+	defer runtime.GOMAXPROCS(old)
+	defer kernels.SetThreads(kernels.Threads())
+	root, f := tinyRoot(t, 50), Folder(t.TempDir())
+	for i, test := range []struct {
+		threads string
+		notes   int
+	}{{"0", 0}, {"1", 1}, {"2", 0}} {
+		heard := &listener{}
+		cfg := parse(t, tinyLeNet, root, "train.epochs=1", "eval.methods=[]", "threads="+test.threads)
+		mustRun(t, cfg, Options{Folder: f, Resume: i > 0, Observer: heard})
+		if len(heard.notes) != test.notes || test.notes > 0 && heard.notes[0] != "on 1 of 2 processors, as the run's setting threads = 1 says (--threads changes it)" {
+			t.Errorf("threads = %s: notes %q, want %d that names both", test.threads, heard.notes, test.notes)
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/deepuncertainty/ddu/autograd/trace"
@@ -103,6 +104,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) (*Summary, error) {
 		if before, err = checkResume(cfg, o.Folder); err != nil {
 			return nil, err
 		}
+		noteThreads(cfg, o.Observer)
 	}
 	if weights == nil {
 		if err := checkSavePath(cfg, before, o); err != nil {
@@ -215,6 +217,14 @@ func useEngine(cfg *config.Config) (*config.Config, error) {
 	used := *cfg
 	used.ISA, used.Precision = kernels.CurrentLevel().String(), nn.PrecisionName(precision)
 	return &used, nil
+}
+
+// noteThreads tells that a run goes on with fewer threads than there are processors:
+// the setting may come from an earlier resume.
+func noteThreads(cfg *config.Config, observer Observer) {
+	if n := runtime.GOMAXPROCS(0); cfg.Threads != 0 && cfg.Threads < n {
+		observer.Note(fmt.Sprintf("on %d of %d processors, as the run's setting threads = %d says (--threads changes it)", cfg.Threads, n, cfg.Threads))
+	}
 }
 
 const configFile = "config.toml"
