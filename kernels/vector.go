@@ -253,16 +253,19 @@ func repeat(dst, src []float32) {
 	}
 }
 
-// rowFold is how many rows of c channels are read as one, so that short rows fill
-// the vectors of every level.
+// rowFold is how many rows of c channels are read as one, so that short rows fill the
+// vectors of every level, and sums over rows stay in registers: at most 64 columns, in
+// whole vectors where c allows.
 func rowFold(c int) int {
-	switch {
-	case c >= 64 || c < 1:
+	if c >= 64 || c < 1 {
 		return 1
-	case 64%c == 0:
-		return 64 / c
 	}
-	return 128 / c
+	for columns := 64; columns >= 16; columns -= 16 {
+		if columns%c == 0 {
+			return columns / c
+		}
+	}
+	return 64 / c
 }
 
 // rowBlock is how many rows one task handles, a multiple of rowFold. It also cuts
