@@ -60,15 +60,15 @@ func checkConv2dBF16(t failer, r *rand.Rand, s Conv2dShape, act Activation, accu
 	defer backward.Free()
 	y16 := poisoned16(len(dy))
 	Conv2dForwardBF16(y16, x16, forward, bias, s)
-	plain.checkFinished(t, what+" forward", y16, s.C*s.KH*s.KW, ActNone, s.Algorithm(ConvForward))
+	plain.checkFinished(t, what+" forward", y16, s, ConvForward, ActNone)
 	y16 = poisoned16(len(dy))
 	Conv2dForwardFusedBF16(y16, x16, forward, bias, residual16, act, s)
-	fused.checkFinished(t, what+" fused", y16, s.C*s.KH*s.KW, act, s.Algorithm(ConvForward))
+	fused.checkFinished(t, what+" fused", y16, s, ConvForward, act)
 	if !accumulate {
 		dx16 = poisoned16(len(x))
 	}
 	Conv2dBackwardDataBF16(dx16, dy16, backward, s, accumulate)
-	bdx.checkFinished(t, what+" backward data", dx16, s.OC*s.KH*s.KW, ActNone, s.Algorithm(ConvBackwardData))
+	bdx.checkFinished(t, what+" backward data", dx16, s, ConvBackwardData, ActNone)
 	Conv2dBackwardWeightsBF16(dw, x16, dy16, s, accumulate)
 	terms := s.N * s.OutH() * s.OutW()
 	if s.Algorithm(ConvBackwardWeights) == ConvWinograd {
@@ -76,7 +76,7 @@ func checkConv2dBF16(t failer, r *rand.Rand, s Conv2dShape, act Activation, accu
 		for i := range bdw.size {
 			bdw.size[i] = largest
 		}
-		terms = winogradBound
+		terms = int(winogradBound(s, ConvBackwardWeights))
 	}
 	bdw.check(t, what+" backward weights", dw, terms)
 }
@@ -84,13 +84,14 @@ func checkConv2dBF16(t failer, r *rand.Rand, s Conv2dShape, act Activation, accu
 // checkFinished is check for results that went through an activation and were rounded:
 // the error of the float32 sum and half a unit of the last of eight bits. Winograd's
 // sums have errors that follow the largest of all sums.
-func (b bound) checkFinished(t failer, what string, got []uint16, terms int, act Activation, algorithm ConvAlgorithm) {
+func (b bound) checkFinished(t failer, what string, got []uint16, s Conv2dShape, d ConvDirection, act Activation) {
 	t.Helper()
+	depth, _ := d.depthWidth(s)
 	largest := slices.Max(append(b.size, 0))
 	for i, v := range got {
-		e := float64(terms+4) * 0x1p-24 * b.size[i]
-		if algorithm == ConvWinograd {
-			e = winogradBound * 0x1p-24 * largest
+		e := float64(depth*s.KH*s.KW+4) * 0x1p-24 * b.size[i]
+		if s.Algorithm(d) == ConvWinograd {
+			e = winogradBound(s, d) * 0x1p-24 * largest
 		}
 		want := activate(b.want[i], act)
 		if e += 1e-7 * math.Abs(want); !(math.Abs(float64(Float32FromBFloat16(v))-want) <= e+0x1p-8*(math.Abs(want)+e)) {
