@@ -19,27 +19,35 @@ func amxBackwardWeights(dw []float32, x, dy []uint16, s Conv2dShape, accumulate 
 		newAMXUnfolded(s, x).backwardWeights(dw, dy, accumulate)
 	default:
 		g := newAMXWeights(s, x, dy)
-		defer g.sums.drop()
+		g.dw, g.accumulate = dw, accumulate
+		if !g.oneBox() {
+			g.sums = takeScratch[float32](g.slices() * g.sumsLen())
+			defer g.sums.drop()
+		}
 		if g.shared() {
 			g.packOnce()
 		} else {
 			Parallel(g.tasks(), g.task)
 		}
-		sumSlices(g.sums.data, g.imageSlices*g.lineSlices)
-		storeWeights(dw, g.sums.data, sumsByChannel, s, g.ocPad, accumulate)
+		if !g.oneBox() {
+			sumSlices(g.sums.data, g.slices())
+			storeWeights(dw, g.sums.data, sumsByChannel, s, g.ocPad, accumulate)
+		}
 	}
 }
 
 // amxWeights is one backward-weights computation.
 type amxWeights struct {
-	s     Conv2dShape
-	x, dy []uint16
-	ocPad int // columns of sums: OC, filled up to whole vectors
+	s          Conv2dShape
+	x, dy      []uint16
+	dw         []float32
+	accumulate bool
+	ocPad      int // columns of sums: OC, filled up to whole vectors
 
-	lines, columns, images  int // of the output, in a box
-	imageSlices, lineSlices int // each with its own sums
-	rowGroups, colGroups    int // of tiles of input and output channels
-	sums                    *scratch[float32]
+	lines, columns, images  int               // of the output, in a box
+	imageSlices, lineSlices int               // each with its own sums
+	rowGroups, colGroups    int               // of tiles of input and output channels
+	sums                    *scratch[float32] // nil with one box
 }
 
 // amxBoxPixels is how many pixels of 32 images a box has: 2,048 terms a sum, or some
@@ -73,8 +81,15 @@ func newAMXWeights(s Conv2dShape, x, dy []uint16) *amxWeights {
 	g.lines = min(ceilDiv(s.OutH(), g.lineSlices), amxBoxSide)
 	g.columns = min(s.OutW(), max(pixels/g.lines, 1))
 	g.images = min(max(pixels/(g.lines*g.columns), 1)*amxMaxStep, s.N)
-	g.sums = takeScratch[float32](g.imageSlices * g.lineSlices * g.sumsLen())
 	return g
+}
+
+func (g *amxWeights) slices() int { return g.imageSlices * g.lineSlices }
+
+// oneBox tells whether the output is one box, as small maps are. Its sums are complete
+// once computed: each panel's go to dw at once, while they are in a cache.
+func (g *amxWeights) oneBox() bool {
+	return g.slices() == 1 && g.s.N <= g.images && g.s.OutH() <= g.lines && g.s.OutW() <= g.columns
 }
 
 // shared tells whether the groups of channels share one packed copy of the operands,
@@ -85,12 +100,18 @@ func (g *amxWeights) shared() bool { return g.rowGroups > 1 && g.colGroups > 1 }
 func (g *amxWeights) sumsLen() int { return g.s.KH * g.s.KW * g.s.C * g.ocPad }
 
 // sumsRow returns how many bytes lie between channels in the sums of a kernel position.
-func (g *amxWeights) sumsRow() int { return 4 * g.s.KH * g.s.KW * g.ocPad }
+func (g *amxWeights) sumsRow() int {
+	width := g.ocPad
+	if g.oneBox() {
+		width = amxPanel
+	}
+	return 4 * g.s.KH * g.s.KW * width
+}
 
 // tasks is how many there are: each adds up one slice for one group of input and
 // output channels.
 func (g *amxWeights) tasks() int {
-	return g.imageSlices * g.lineSlices * g.rowGroups * g.colGroups
+	return g.slices() * g.rowGroups * g.colGroups
 }
 
 // task is one of them, which packs what it reads box by box.
@@ -104,12 +125,11 @@ func (g *amxWeights) task(t int) {
 	lines := split(g.s.OutH(), g.lineSlices, w.slice%g.lineSlices)
 	for _, i := range images.cut(g.images) {
 		g.eachBox(lines, i, func(box outputBox) {
-			if w.pack.move(box) {
-				for line := range w.pack.packLines() {
-					w.pack.packLine(line)
-				}
-				w.add(args, box)
+			w.pack.move(box)
+			for line := range w.pack.packLines() {
+				w.pack.packLine(line)
 			}
+			w.add(args, box)
 		})
 	}
 	w.finish()
@@ -126,9 +146,7 @@ func (g *amxWeights) packOnce() {
 	defer pack.drop()
 	for _, i := range (span{0, g.s.N}).cut(g.images) {
 		for _, l := range (span{0, g.s.OutH()}).cut(lines) {
-			if !pack.move(outputBox{l, span{0, g.s.OutW()}, i}) {
-				continue
-			}
+			pack.move(outputBox{l, span{0, g.s.OutW()}, i})
 			Parallel(pack.packLines(), pack.packLine)
 			Parallel(len(tasks), func(t int) {
 				w, args := tasks[t], takeAMXArgs()
@@ -168,7 +186,9 @@ func (g *amxWeights) eachBox(lines, images span, do func(outputBox)) {
 func (g *amxWeights) newTask(t int) *amxWeightsTask {
 	group := t % (g.rowGroups * g.colGroups)
 	w := &amxWeightsTask{amxWeights: g, slice: t / (g.rowGroups * g.colGroups), begun: make([]bool, g.s.KH*g.s.KW)}
-	w.sums = g.sums.data[w.slice*g.sumsLen() : (w.slice+1)*g.sumsLen()]
+	if g.sums != nil {
+		w.sums = g.sums.data[w.slice*g.sumsLen() : (w.slice+1)*g.sumsLen()]
+	}
 	w.panels = split(ceilDiv(g.s.OC, amxPanel), g.colGroups, group%g.colGroups)
 	w.channels = split(ceilDiv(g.s.C, amxRows), g.rowGroups, group/g.colGroups)
 	w.channels = span{w.channels.from * amxRows, min(w.channels.to*amxRows, g.s.C)}
@@ -191,6 +211,9 @@ type amxWeightsTask struct {
 
 // finish sets the sums of kernel positions that only meet padding to zero.
 func (w *amxWeightsTask) finish() {
+	if w.oneBox() {
+		return // they are in dw already
+	}
 	from, to := w.panels.from*amxPanel, min(w.panels.to*amxPanel, w.ocPad)
 	for tap, begun := range w.begun {
 		if begun {
@@ -203,8 +226,36 @@ func (w *amxWeightsTask) finish() {
 	}
 }
 
+// addOnly sets dw, or adds to it, what the only box gives. Sums of a panel are
+// [channel][KH*KW][amxPanel].
+func (w *amxWeightsTask) addOnly(args *amxArgs, box outputBox) {
+	s, taps := &w.s, w.s.KH*w.s.KW
+	sums := takeScratch[float32](w.channels.len() * taps * amxPanel)
+	defer sums.drop()
+	steps, step := amxCut(box.images.len())
+	args.steps = steps
+	for panel := w.panels.from; panel < w.panels.to; panel++ {
+		for tap := range taps {
+			if w.taps = w.pack.listTaps(w.taps[:0], box, tap); len(w.taps) > 0 {
+				w.product(args, sums.data[tap*amxPanel:], panel, step, amxEndStore)
+				continue
+			}
+			for c := range w.channels.len() {
+				clear(sums.data[(c*taps+tap)*amxPanel:][:amxPanel])
+			}
+		}
+		first := panel * amxPanel
+		storeTurned(w.dw[(first*s.C+w.channels.from)*taps:], s.C*taps, sums.data, amxPanel, w.channels.len()*taps,
+			min(amxPanel, s.OC-first), w.accumulate)
+	}
+}
+
 // add adds what a box of what is packed gives to all taps.
 func (w *amxWeightsTask) add(args *amxArgs, box outputBox) {
+	if w.oneBox() {
+		w.addOnly(args, box)
+		return
+	}
 	steps, step := amxCut(box.images.len())
 	args.steps = steps
 	for tap := range w.s.KH * w.s.KW {
@@ -217,22 +268,22 @@ func (w *amxWeightsTask) add(args *amxArgs, box outputBox) {
 			w.begun[tap], end = true, amxEndStore
 		}
 		for panel := w.panels.from; panel < w.panels.to; panel++ {
-			w.product(args, tap, panel, step, end)
+			sums := w.sums[(w.channels.from*w.s.KH*w.s.KW+tap)*w.ocPad+panel*amxPanel:]
+			w.product(args, sums, panel, step, end)
 		}
 	}
 }
 
 // product adds a box to the sums of one kernel position and panel, or begins them.
-func (w *amxWeightsTask) product(args *amxArgs, tap, panel, step int, end amxEnd) {
-	col := panel * amxPanel
+func (w *amxWeightsTask) product(args *amxArgs, sums []float32, panel, step int, end amxEnd) {
 	args.a, args.b = w.pack.operands(w.channels.from, panel)
-	args.c = unsafe.Pointer(&w.sums[(w.channels.from*w.s.KH*w.s.KW+tap)*w.ocPad+col])
+	args.c = unsafe.Pointer(&sums[0])
 	args.aRow, args.cRow, args.taps = 2*w.packedRow(), w.sumsRow(), &w.taps[0]
 	eachRowTiles(w.channels.len(), w.whole, w.rest, func(rows, _ int, list []amxTile) {
 		for i := range list {
 			list[i].numTaps = len(w.taps)
 		}
-		args.shape(rows, min(amxPanel, w.ocPad-col), step)
+		args.shape(rows, min(amxPanel, w.ocPad-panel*amxPanel), step)
 		args.run(end, list)
 	})
 }

@@ -34,15 +34,20 @@ func (p *amxWeightsPack) drop() { p.memory.drop() }
 // packedRow returns how many images a packed row has room for.
 func (g *amxWeights) packedRow() int { return ceilTo(g.images, turnRows) }
 
-// move sets what is to be packed. It reports whether that reads any of x.
-func (p *amxWeightsPack) move(box outputBox) bool {
+// move sets what is to be packed.
+func (p *amxWeightsPack) move(box outputBox) {
 	s := &p.s
 	p.box, p.lines, p.columns = box, s.reads(box.lines, s.KH, s.H), s.reads(box.columns, s.KW, s.W)
-	return p.lines.len() > 0 && p.columns.len() > 0
 }
 
-// packLines returns how many lines there are to pack, of x and then of dy.
-func (p *amxWeightsPack) packLines() int { return p.lines.len() + p.box.lines.len() }
+// packLines returns how many lines there are to pack, of x and then of dy: none where
+// the box reads nothing but padding.
+func (p *amxWeightsPack) packLines() int {
+	if p.lines.len() <= 0 || p.columns.len() <= 0 {
+		return 0
+	}
+	return p.lines.len() + p.box.lines.len()
+}
 
 func (p *amxWeightsPack) packLine(line int) {
 	if line < p.lines.len() {

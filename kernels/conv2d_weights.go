@@ -380,14 +380,19 @@ func (w *weightsToStore) block(b int) {
 			}
 		}
 	}
-	if !w.accumulate {
-		transpose(to, toRow, rows, row, length, outputs.len())
+	storeTurned(to, toRow, rows, row, length, outputs.len(), w.accumulate)
+}
+
+// storeTurned stores, or adds, rows of outputs as columns.
+func storeTurned(to []float32, toRow int, rows []float32, row, length, outputs int, accumulate bool) {
+	if !accumulate {
+		transpose(to, toRow, rows, row, length, outputs)
 		return
 	}
-	turned := takeScratch[float32](length * outputs.len())
+	turned := takeScratch[float32](length * outputs)
 	defer turned.drop()
-	transpose(turned.data, length, rows, row, length, outputs.len())
-	for i := range outputs.len() {
+	transpose(turned.data, length, rows, row, length, outputs)
+	for i := range outputs {
 		sum := vectorStream{data: to[i*toRow:][:length]}
 		vecAdd.call(1, length, 0, nil, []vectorStream{sum, {data: turned.data[i*length:]}, sum})
 	}
