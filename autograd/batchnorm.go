@@ -47,9 +47,9 @@ func BatchNorm2d(ctx *Context, x, weight, bias *Variable, running *RunningStats,
 	return y
 }
 
-// batchNormReads: x gives the normalised values again, and the activation's derivative
-// where it can, else the output does. Weight is a parameter, which nobody frees, but it
-// could be the result of an operation.
+// batchNormReads: x gives the normalised values again. The activation's derivative comes
+// from x too where that is enough, else from the output. Weight is a parameter, which
+// nobody frees, but it could be the result of an operation.
 func batchNormReads(n *Node) reads {
 	if n.Attrs.(BatchNormAttrs).Activation == kernels.ActNone || batchNormSlopesFromInput(n) {
 		return 1 | 2
@@ -58,7 +58,8 @@ func batchNormReads(n *Node) reads {
 }
 
 // batchNormSlopesFromInput tells whether backward takes the activation's derivative from
-// x, which it reads anyway: a quarter to a third less of memory to read.
+// x, which it reads anyway: two tensors to read in place of three. Its sign is that of the
+// output as long as the instruction-set level is that of forward.
 func batchNormSlopesFromInput(n *Node) bool {
 	a := n.Attrs.(BatchNormAttrs)
 	return a.Training && a.Activation.SignSuffices() && n.value(3) == nil

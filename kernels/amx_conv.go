@@ -52,7 +52,7 @@ func amxPack(dst []uint16, w []float32, scale float32, s Conv2dShape, d ConvDire
 		if cols < amxPanel {
 			clear(turned[:length])
 		}
-		turnWeights(turned, amxPanel, w, scale, &s, d, p*amxPanel, cols, rows)
+		turnWeights(turned, amxPanel, w, scale, &s, d, p*amxPanel, cols, rows, 0)
 		panel := dst[p*panelLen : (p+1)*panelLen]
 		if unfolds {
 			// Rows [C][KH*KW] become [KH*KW][C].

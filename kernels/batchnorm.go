@@ -282,8 +282,8 @@ func BatchNormBackwardFromInput[E Element](dx, dy, x []E, scale, shift, mean, in
 		parameters(scale), parameters(shift), parameters(f.a), parameters(f.b), parameters(f.c), matrix(dx, c))
 }
 
-// batchNormFactors are those of dx = a*dz + b*x + c, by channel; outside training b and c
-// stay as they are.
+// batchNormFactors are those of dx = a*dz + b*x + c, by channel. In evaluation b and c are
+// not set, and not read.
 type batchNormFactors struct {
 	a, b, c []float32
 	memory  *scratch[float32]

@@ -197,18 +197,18 @@ func (p *packing) pack(panel []float32, tapRows, j int, rows span) {
 	cols := min(nr, width-j*nr)
 	turned := takeScratch[float32](packDepth*taps*nr + turnedSlack)
 	defer turned.drop()
-	turnWeights(turned.data, nr, w, p.scale, s, p.d, j*nr, cols, rows)
+	turnWeights(turned.data, nr, w, p.scale, s, p.d, j*nr, cols, rows, 0)
 	packTiles(panel, nr, tapRows*nr, turned.data, taps*nr, nr, rows.len(), cols, taps)
 }
 
 // turnWeights writes columns of the width of weights, from col on, as rows
 // [depth][KH*KW][columns], row apart, for some of the depth, times scale. turned has
-// turnedSlack more.
-func turnWeights(turned []float32, row int, w []float32, scale float32, s *Conv2dShape, d ConvDirection, col, cols int, depth span) {
+// turnedSlack more. What lies ahead of it in w is fetched for a later call.
+func turnWeights(turned []float32, row int, w []float32, scale float32, s *Conv2dShape, d ConvDirection, col, cols int, depth span, ahead int) {
 	taps := s.KH * s.KW
 	if d == ConvForward {
 		// [cols][depth*taps] of w
-		transpose(turned, row, w[(col*s.C+depth.from)*taps:], s.C*taps, cols, depth.len()*taps)
+		transposeAhead(turned, row, w[(col*s.C+depth.from)*taps:], s.C*taps, cols, depth.len()*taps, ahead)
 	} else {
 		for i := range depth.len() {
 			// [cols][taps] of w
@@ -216,7 +216,7 @@ func turnWeights(turned []float32, row int, w []float32, scale float32, s *Conv2
 			if taps == 1 {
 				copy(to[:cols], from)
 			} else {
-				transposeOver(to, row, from, taps, cols, taps)
+				transposeOver(to, row, from, taps, cols, taps, ahead)
 			}
 		}
 	}

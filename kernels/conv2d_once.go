@@ -77,6 +77,15 @@ func (p *onceConv) gatherTile(t int) {
 	}
 }
 
+// nextPanel is how far in the weights one panel begins from another.
+func (p *onceConv) nextPanel() int {
+	n := p.kern.nr * p.s.KH * p.s.KW
+	if p.d == ConvForward {
+		n *= p.s.C
+	}
+	return n
+}
+
 // panelGroup computes all rows for some panels of weights, one block of the depth
 // after the other: what it takes of the rows stays in cache while the panels pass by.
 func (p *onceConv) panelGroup(group int) {
@@ -93,7 +102,7 @@ func (p *onceConv) panelGroup(group int) {
 		args.k = depth.len() * taps
 		for j := panels.from; j < panels.to; j++ {
 			cols := min(nr, p.width-j*nr)
-			turnWeights(turned.data, nr, p.w, 1, &p.s, p.d, j*nr, cols, depth)
+			turnWeights(turned.data, nr, p.w, 1, &p.s, p.d, j*nr, cols, depth, p.nextPanel())
 			p.rows.each(span{0, p.rows.tiles}, func(t, tiles, m int) {
 				args.a = unsafe.Pointer(&p.rowsOfA[t*p.tileLen(p.kern)+depth.from*taps*aK])
 				args.b, args.c = unsafe.Pointer(&turned.data[0]), unsafe.Pointer(&p.c[p.rows.start(t)*p.width+j*nr])

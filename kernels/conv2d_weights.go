@@ -60,14 +60,14 @@ type weightsProduct struct {
 
 // Shape rules, by measurement: a box of x and dy, of one group of channels each,
 // should stay in the second-level cache with the sums; slices, of images first, give
-// enough parallel work where groups are few. A box is maxRun rows, as square as can be,
-// so that x has little to be packed twice.
+// enough parallel work where groups are few. A box is up to weightsLines lines, some
+// columns and weightsImages images, maxRun rows together; of small maps it has more images.
 const (
 	weightsGroupChannels = 128
 	weightsStridedIn     = 64  // with a stride x is four times as large as dy, and is
 	weightsStridedOut    = 256 // packed once for each group of output channels
-	weightsPointChannels = 256 // with one kernel position sums are few, and products of what is packed too
-	weightsImages        = 16  // packed at a time
+	weightsPointChannels = 256 // with one kernel position each packed number is used in few products
+	weightsImages        = 16  // a slice has about as many at least; packed at a time
 	weightsLines         = 4
 	weightsSliceRows     = 1 << 10
 	weightsMinTasks      = 16
@@ -87,7 +87,7 @@ func newWeightsProduct(s Conv2dShape, x, dy []float32) weightsProduct {
 	g.rowGroups, g.colGroups = ceilDiv(s.C, in), ceilDiv(s.OC, out)
 	slices := min(ceilDiv(weightsMinTasks, g.rowGroups*g.colGroups), max(s.OutH()*s.OutW()*s.N/weightsSliceRows, 1))
 	g.imageSlices = min(slices, ceilDiv(s.N, weightsImages))
-	g.lineSlices = min(slices/g.imageSlices, s.OutH())
+	g.lineSlices = min(ceilDiv(slices, g.imageSlices), s.OutH())
 	g.images = min(ceilDiv(s.N, g.imageSlices), max(weightsImages, maxRun/(s.OutH()*s.OutW())))
 	g.lines = min(ceilDiv(s.OutH(), g.lineSlices), weightsLines)
 	g.columns = min(s.OutW(), max(maxRun/(g.images*g.lines), 1))

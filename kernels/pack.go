@@ -41,8 +41,8 @@ func packTiles[T float](dst []T, dstRow, dstTile int, src []T, srcRow, srcTile, 
 	packTilesAhead(dst, dstRow, dstTile, src, srcRow, srcTile, rows, width, tiles, 0)
 }
 
-// packTilesAhead is packTiles, which also fetches what lies ahead elements from what
-// it reads, in src or past it, into the second-level cache, for the next call.
+// packTilesAhead is packTiles, which on x86 also fetches what lies ahead elements from
+// what it reads, in src or past it, into the second-level cache, for the next call.
 //
 //go:norace
 func packTilesAhead[T float](dst []T, dstRow, dstTile int, src []T, srcRow, srcTile, rows, width, tiles, ahead int) {

@@ -2,7 +2,5 @@
 
 package kernels
 
-// pause lets that many instructions pass that tell the processor of a loop that waits.
-//
-//go:noescape
+// pause runs the processor's hint for loops that wait as often as that, at least once.
 func pause(times int)

@@ -2,5 +2,5 @@
 
 package kernels
 
-// pause stands for an instruction that tells the processor of a loop that waits.
+// pause stands for the processor's hint for loops that wait.
 func pause(int) {}

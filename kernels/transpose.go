@@ -10,6 +10,7 @@ type transposeArgs struct {
 	dstRow, srcRow     int
 	blocks             int
 	dstBlock, srcBlock int // from one block to the next
+	ahead              int // how far from what is read memory is fetched into the second-level cache (x86)
 }
 
 // transposer is the transposing of one level and element type.
@@ -24,6 +25,12 @@ var transposeF32, transposeF64 [numLevels]transposer
 // transpose sets dst[j][i] = src[i][j] for a rows x cols matrix src; strides are
 // those of rows.
 func transpose[T float](dst []T, dstRow int, src []T, srcRow, rows, cols int) {
+	transposeAhead(dst, dstRow, src, srcRow, rows, cols, 0)
+}
+
+// transposeAhead is transpose, which may also fetch what lies ahead elements from what it
+// reads, in src or past it, into the second-level cache, for a later call.
+func transposeAhead[T float](dst []T, dstRow int, src []T, srcRow, rows, cols, ahead int) {
 	if rows == 0 || cols == 0 {
 		return
 	}
@@ -33,12 +40,12 @@ func transpose[T float](dst []T, dstRow int, src []T, srcRow, rows, cols int) {
 	if elemSize[T]() == 8 {
 		t = &transposeF64[CurrentLevel().tables()]
 	}
-	transposeBlocks(t, dst, dstRow, src, srcRow, rows, cols)
+	transposeBlocks(t, dst, dstRow, src, srcRow, rows, cols, ahead)
 }
 
 // transposeBlocks does what it can in blocks of t, and what is right of these and
 // below in smaller ones.
-func transposeBlocks[T float](t *transposer, dst []T, dstRow int, src []T, srcRow, rows, cols int) {
+func transposeBlocks[T float](t *transposer, dst []T, dstRow int, src []T, srcRow, rows, cols, ahead int) {
 	if t == nil || t.size == 0 {
 		transposeElements(dst, dstRow, src, srcRow, rows, cols)
 		return
@@ -53,6 +60,7 @@ func transposeBlocks[T float](t *transposer, dst []T, dstRow int, src []T, srcRo
 		*args = transposeArgs{
 			dstRow: dstRow * elem, srcRow: srcRow * elem, blocks: doneCols / t.size,
 			dstBlock: t.size * dstRow * elem, srcBlock: t.size * elem,
+			ahead: ahead * elem,
 		}
 		for i := 0; i < doneRows; i += t.size {
 			args.dst, args.src = unsafe.Pointer(&dst[i]), unsafe.Pointer(&src[i*srcRow])
@@ -62,10 +70,10 @@ func transposeBlocks[T float](t *transposer, dst []T, dstRow int, src []T, srcRo
 		transposeArgsPool.Put(args)
 	}
 	if doneCols < cols {
-		transposeBlocks(t.rest, dst[doneCols*dstRow:], dstRow, src[doneCols:], srcRow, rows, cols-doneCols)
+		transposeBlocks(t.rest, dst[doneCols*dstRow:], dstRow, src[doneCols:], srcRow, rows, cols-doneCols, ahead)
 	}
 	if doneRows < rows && doneCols > 0 {
-		transposeBlocks(t.rest, dst[doneRows:], dstRow, src[doneRows*srcRow:], srcRow, rows-doneRows, doneCols)
+		transposeBlocks(t.rest, dst[doneRows:], dstRow, src[doneRows*srcRow:], srcRow, rows-doneRows, doneCols, ahead)
 	}
 }
 
@@ -86,20 +94,20 @@ func transposeNarrow(dst []float32, src []float32, srcRow, rows, cols int) {
 		return
 	}
 	whole := blocks * narrowRows
-	transposeBlocks(t, dst, rows, src, srcRow, narrowRows, whole)
+	transposeBlocks(t, dst, rows, src, srcRow, narrowRows, whole, 0)
 	if whole < cols {
 		transposeElements(dst[whole*rows:], rows, src[whole:], srcRow, rows, cols-whole)
 	}
 }
 
-// transposeOver is transpose of few columns, where what follows the result in dst may be
+// transposeOver is transposeAhead of few columns, where what follows the result in dst may be
 // overwritten: whole blocks are read and written as far as src and dst reach.
-func transposeOver(dst []float32, dstRow int, src []float32, srcRow, rows, cols int) {
+func transposeOver(dst []float32, dstRow int, src []float32, srcRow, rows, cols, ahead int) {
 	whole := ceilTo(cols, max(transposeF32[CurrentLevel().tables()].size, 1))
 	if rows > 0 && cols > 0 && (rows-1)*srcRow+whole <= len(src) && (whole-1)*dstRow+rows <= len(dst) {
 		cols = whole
 	}
-	transpose(dst, dstRow, src, srcRow, rows, cols)
+	transposeAhead(dst, dstRow, src, srcRow, rows, cols, ahead)
 }
 
 //go:norace

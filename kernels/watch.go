@@ -11,8 +11,8 @@ import (
 // its own.
 const watchTime = 50 * time.Microsecond
 
-// watchPauses is how often a watcher pauses between looks: some 0.2 microseconds, in
-// which it leaves a thread that shares its core alone.
+// watchPauses is how often a watcher pauses between looks, in which it leaves a thread
+// that shares its core alone: some 0.2 microseconds on an Intel Xeon.
 const watchPauses = 4
 
 // watchers counts the threads that watch, in a cache line of its own.
@@ -83,7 +83,7 @@ func leave() bool {
 // wait returns when j is over.
 func (j *job) wait() {
 	defer watchers.callers.Add(-1)
-	if watchers.callers.Add(1) < processors() {
+	if watchers.callers.Add(1)+watchers.workers.Load()+working.Load() <= processors() {
 		for end := time.Now().Add(watchTime); time.Now().Before(end); pause(watchPauses) {
 			select {
 			case <-j.over:

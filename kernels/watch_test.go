@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -28,6 +29,62 @@ func TestCallsFindWorkersThatWatchOrSleep(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A worker that has just helped is there for the next call, and holds its job.
+func TestWorkersWatchForTheNextCall(t *testing.T) {
+	withThreads(t, 2)
+	old := runtime.GOMAXPROCS(2)
+	defer runtime.GOMAXPROCS(old)
+	meet := func() { // both tasks run at once
+		var here atomic.Int32
+		Parallel(2, func(int) {
+			for here.Add(1); here.Load() < 2; {
+				runtime.Gosched()
+			}
+		})
+	}
+	called := false
+	for start := time.Now(); !called && time.Since(start) < 10*time.Second; {
+		meet()
+		for wait := time.Now(); watchers.free.Load() == 0 && time.Since(wait) < watchTime; {
+		}
+		checked := make(chan struct{})
+		j := newJob(1, 1, func(int) { <-checked })
+		if called = call(j, 5) == 1; called && j.holders.Load() != 2 {
+			t.Errorf("%d hold the job, want 2", j.holders.Load())
+		}
+		close(checked)
+		if called {
+			<-j.over
+		}
+		j.release()
+	}
+	if !called {
+		t.Error("no worker watched within 10 s")
+	}
+}
+
+// Short calls from many goroutines, nested too, keep their jobs apart.
+func TestShortCallsFromManyGoroutines(t *testing.T) {
+	withThreads(t, 3)
+	var wg sync.WaitGroup
+	for range 12 {
+		wg.Go(func() {
+			for i := range 300 {
+				var outer, inner atomic.Int32
+				Parallel(2+i%3, func(int) {
+					outer.Add(1)
+					Parallel(2, func(int) { inner.Add(1) })
+				})
+				if want := int32(2 + i%3); outer.Load() != want || inner.Load() != 2*want {
+					t.Errorf("%d and %d tasks ran, want %d and %d", outer.Load(), inner.Load(), want, 2*want)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestWatchersFallAsleep(t *testing.T) {

@@ -15,6 +15,7 @@ const (
 	transposeBlocks   = 32
 	transposeDstBlock = 40
 	transposeSrcBlock = 48
+	transposeAhead    = 56
 )
 
 // turner turns a block that lies in registers 0 to n-1 and returns where its
@@ -98,11 +99,13 @@ func transposeFiles() []file {
 			a.op("MOVQ %d(DI), R12", transposeDstBlock)
 			a.op("MOVQ %d(DI), R13", transposeSrcBlock)
 			a.op("MOVQ %d(DI), CX", transposeBlocks)
+			a.op("MOVQ %d(DI), AX", transposeAhead)
 			a.label("block")
 			a.op("MOVQ R8, BX")
 			a.op("MOVQ R9, SI")
 			for i := range n {
 				a.op("VMOVUPS (SI), %s%d", s.reg, i)
+				a.op("PREFETCHT1 (SI)(AX*1)")
 				if i < n-1 {
 					a.op("ADDQ R11, SI")
 				}
