@@ -41,10 +41,14 @@ func amxPack(dst []uint16, w []float32, scale float32, s Conv2dShape, d ConvDire
 	if unfolds {
 		block = depth
 	}
-	blocks := ceilDiv(depth, block)
-	Parallel(ceilDiv(width, amxPanel)*blocks, func(task int) {
-		p := task / blocks
-		rows, cols := blockSpan(block, depth, task%blocks), min(amxPanel, width-p*amxPanel)
+	panels, blocks := ceilDiv(width, amxPanel), ceilDiv(depth, block)
+	parts := min(ceilDiv(weightsMinTasks, panels), blocks)
+	ahead := block * taps // from one block of weights to the next
+	if d == ConvBackwardData {
+		ahead *= s.C
+	}
+	pack := func(p int, rows span) {
+		cols := min(amxPanel, width-p*amxPanel)
 		length := block * taps * amxPanel
 		memory := takeScratch[float32](length + max(length, turnedSlack))
 		defer memory.drop()
@@ -52,7 +56,7 @@ func amxPack(dst []uint16, w []float32, scale float32, s Conv2dShape, d ConvDire
 		if cols < amxPanel {
 			clear(turned[:length])
 		}
-		turnWeights(turned, amxPanel, w, scale, &s, d, p*amxPanel, cols, rows, 0)
+		turnWeights(turned, amxPanel, w, scale, &s, d, p*amxPanel, cols, rows, ahead)
 		panel := dst[p*panelLen : (p+1)*panelLen]
 		if unfolds {
 			// Rows [C][KH*KW] become [KH*KW][C].
@@ -67,6 +71,13 @@ func amxPack(dst []uint16, w []float32, scale float32, s Conv2dShape, d ConvDire
 		}
 		// The taps of a row lie side by side as panels do.
 		pairRows(panel[rows.from*amxPanel:], depth*amxPanel, turned, taps*amxPanel, rows.len(), taps*amxPanel)
+	}
+	// Blocks of a panel follow one another on one thread: they lie side by side.
+	Parallel(panels*parts, func(task int) {
+		part := split(blocks, parts, task%parts)
+		for b := part.from; b < part.to; b++ {
+			pack(task/parts, blockSpan(block, depth, b))
+		}
 	})
 }
 
