@@ -41,12 +41,6 @@ func amxPack(dst []uint16, w []float32, scale float32, s Conv2dShape, d ConvDire
 	if unfolds {
 		block = depth
 	}
-	panels, blocks := ceilDiv(width, amxPanel), ceilDiv(depth, block)
-	parts := min(ceilDiv(weightsMinTasks, panels), blocks)
-	ahead := block * taps // from one block of weights to the next
-	if d == ConvBackwardData {
-		ahead *= s.C
-	}
 	pack := func(p int, rows span) {
 		cols := min(amxPanel, width-p*amxPanel)
 		length := block * taps * amxPanel
@@ -56,7 +50,7 @@ func amxPack(dst []uint16, w []float32, scale float32, s Conv2dShape, d ConvDire
 		if cols < amxPanel {
 			clear(turned[:length])
 		}
-		turnWeights(turned, amxPanel, w, scale, &s, d, p*amxPanel, cols, rows, ahead)
+		turnWeights(turned, amxPanel, w, scale, &s, d, p*amxPanel, cols, rows, d.nextDepth(&s, block))
 		panel := dst[p*panelLen : (p+1)*panelLen]
 		if unfolds {
 			// Rows [C][KH*KW] become [KH*KW][C].
@@ -72,11 +66,11 @@ func amxPack(dst []uint16, w []float32, scale float32, s Conv2dShape, d ConvDire
 		// The taps of a row lie side by side as panels do.
 		pairRows(panel[rows.from*amxPanel:], depth*amxPanel, turned, taps*amxPanel, rows.len(), taps*amxPanel)
 	}
-	// Blocks of a panel follow one another on one thread: they lie side by side.
-	Parallel(panels*parts, func(task int) {
-		part := split(blocks, parts, task%parts)
-		for b := part.from; b < part.to; b++ {
-			pack(task/parts, blockSpan(block, depth, b))
+	tasks := cutPanels(ceilDiv(width, amxPanel), ceilDiv(depth, block))
+	Parallel(tasks.count(), func(task int) {
+		p, blocks := tasks.of(task)
+		for b := blocks.from; b < blocks.to; b++ {
+			pack(p, blockSpan(block, depth, b))
 		}
 	})
 }

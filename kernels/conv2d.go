@@ -133,11 +133,11 @@ func PackConv2d(dst, w []float32, s Conv2dShape, d ConvDirection) {
 func packScaled(dst, w []float32, scale float32, s Conv2dShape, d ConvDirection) {
 	nr := brgemmOf[float32]().nr
 	depth, width := d.depthWidth(s)
-	p := packing{dst, w, scale, s, d, nr}
+	p := packing{dst, w, scale, s, d, nr, cutPanels(ceilDiv(width, nr), ceilDiv(depth, packDepth))}
 	if s.Algorithm(d) == ConvWinograd {
-		winogradPackLoop.parallel(ceilDiv(width, nr)*ceilDiv(depth, winogradPackDepth), winogradPacking{p})
+		winogradPackLoop.parallel(p.tasks.count(), winogradPacking{p})
 	} else {
-		packDirectLoop.parallel(ceilDiv(width, nr)*ceilDiv(depth, packDepth), p)
+		packDirectLoop.parallel(p.tasks.count(), p)
 	}
 }
 
@@ -165,9 +165,33 @@ func (t *TemporaryWeights) Free() {
 	*t = TemporaryWeights{}
 }
 
-// packDepth is how much of the depth a task packs: what it turns stays in the
+// packDepth is how much of the depth is packed at a time: what is turned stays in the
 // first-level cache.
 const packDepth = 16
+
+// panelTasks cuts the packing of panels of weights into tasks. Blocks of the depth lie
+// side by side in memory, so a task packs neighbouring ones of a panel, one after the
+// other; more than one task packs a panel where panels are few.
+type panelTasks struct{ panels, blocks, parts int }
+
+func cutPanels(panels, blocks int) panelTasks {
+	return panelTasks{panels, blocks, min(ceilDiv(weightsMinTasks, panels), blocks)}
+}
+
+func (t panelTasks) count() int { return t.panels * t.parts }
+
+// of returns the panel of a task, and which blocks of the depth it packs.
+func (t panelTasks) of(task int) (panel int, blocks span) {
+	return task / t.parts, split(t.blocks, t.parts, task%t.parts)
+}
+
+// nextDepth is how far in the weights one block of the depth begins from another.
+func (d ConvDirection) nextDepth(s *Conv2dShape, block int) int {
+	if d == ConvBackwardData {
+		return block * s.C * s.KH * s.KW
+	}
+	return block * s.KH * s.KW
+}
 
 // packing copies weights into panels of nr columns, [panel][kh][kw][depth][nr], the
 // last one filled up with zeros.
@@ -177,16 +201,20 @@ type packing struct {
 	s      Conv2dShape
 	d      ConvDirection
 	nr     int
+	tasks  panelTasks
 }
 
-var packDirectLoop = newLoop((*packing).part)
+var packDirectLoop = newLoop((*packing).task)
 
-// part packs packDepth of the depth of one panel.
-func (p *packing) part(task int) {
+// task packs some of the depth of one panel.
+func (p *packing) task(i int) {
 	depth, _ := p.d.depthWidth(p.s)
-	blocks, length := ceilDiv(depth, packDepth), p.s.KH*p.s.KW*depth*p.nr
-	j, rows := task/blocks, blockSpan(packDepth, depth, task%blocks)
-	p.pack(p.dst[j*length+rows.from*p.nr:(j+1)*length], depth, j, rows)
+	length := p.s.KH * p.s.KW * depth * p.nr
+	j, blocks := p.tasks.of(i)
+	for b := blocks.from; b < blocks.to; b++ {
+		rows := blockSpan(packDepth, depth, b)
+		p.pack(p.dst[j*length+rows.from*p.nr:(j+1)*length], depth, j, rows)
+	}
 }
 
 // pack packs at most packDepth rows of the depth of panel j. Taps lie tapRows rows
@@ -197,7 +225,7 @@ func (p *packing) pack(panel []float32, tapRows, j int, rows span) {
 	cols := min(nr, width-j*nr)
 	turned := takeScratch[float32](packDepth*taps*nr + turnedSlack)
 	defer turned.drop()
-	turnWeights(turned.data, nr, w, p.scale, s, p.d, j*nr, cols, rows, 0)
+	turnWeights(turned.data, nr, w, p.scale, s, p.d, j*nr, cols, rows, p.d.nextDepth(s, packDepth))
 	packTiles(panel, nr, tapRows*nr, turned.data, taps*nr, nr, rows.len(), cols, taps)
 }
 

@@ -21,19 +21,23 @@ const (
 // 36 intermediate strips stay in the second-level cache.
 const winogradStrip = 512
 
-// winogradPackDepth is how much of the depth of a panel of weights a task packs and
-// transforms: the filters stay in the first-level cache meanwhile.
-const winogradPackDepth = 16
-
 // winogradPacking packs weights and transforms them to [point][panel][depth][nr].
 type winogradPacking struct{ packing }
 
-var winogradPackLoop = newLoop((*winogradPacking).part)
+var winogradPackLoop = newLoop((*winogradPacking).task)
 
-func (p *winogradPacking) part(task int) {
+func (p *winogradPacking) task(i int) {
+	depth, _ := p.d.depthWidth(p.s)
+	j, blocks := p.tasks.of(i)
+	for b := blocks.from; b < blocks.to; b++ {
+		p.block(j, blockSpan(packDepth, depth, b))
+	}
+}
+
+// block packs and transforms some rows of the depth of panel j: the filters stay in the
+// first-level cache meanwhile.
+func (p *winogradPacking) block(j int, rows span) {
 	depth, width := p.d.depthWidth(p.s)
-	blocks := ceilDiv(depth, winogradPackDepth)
-	j, rows := task/blocks, blockSpan(winogradPackDepth, depth, task%blocks)
 	length := rows.len() * p.nr // of a tap
 	memory := takeScratch[float32]((9 + 3*winogradIn) * length)
 	defer memory.drop()
