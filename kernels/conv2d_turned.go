@@ -32,36 +32,44 @@ func adjacent(taps []axisTap) bool {
 func (p *directConv) turnedChunk(blocks []convBlock) {
 	args, nr := takeArgs(), p.kern.nr
 	defer args.drop()
-	tile := takeScratch[float32](ceilTo(p.width, narrowRows) * nr)
-	defer tile.drop()
-	args.aK, args.bK, args.cRow = nr*4, p.plan.images*4, nr*4
+	row := ceilTo(min(p.plan.images, turnedImages), nr)
+	tiles := takeScratch[float32](ceilTo(p.width, narrowRows) * row)
+	defer tiles.drop()
+	args.aK, args.bK, args.cRow = nr*4, p.plan.images*4, row*4
 	for i := range blocks {
 		b := &blocks[i]
-		for image := 0; image < b.rows; image += nr {
-			n := min(nr, b.rows-image)
-			c := p.c[b.c+image*p.width:][:n*p.width]
-			args.accumulate = p.turnedStart(tile.data, c, n)
-			for r := range b.runs {
-				run := &b.runs[r]
-				args.a, args.b, args.c = unsafe.Pointer(&p.packed[0]), unsafe.Pointer(&p.a[b.a+image]), unsafe.Pointer(&tile.data[0])
-				args.k, args.taps, args.numTaps = run.k, &run.taps[0], len(run.taps)
-				p.kern.tiles(true, 4, p.width, 1, n, 0, args)
-				args.accumulate = 1
+		for _, images := range (span{0, b.rows}).cut(turnedImages) {
+			c := p.c[b.c+images.from*p.width:][:images.len()*p.width]
+			start := p.turnedStart(tiles.data, row, c, images.len())
+			for _, tile := range images.cut(nr) {
+				args.accumulate = start
+				for r := range b.runs {
+					run := &b.runs[r]
+					args.a, args.b = unsafe.Pointer(&p.packed[0]), unsafe.Pointer(&p.a[b.a+tile.from])
+					args.c = unsafe.Pointer(&tiles.data[tile.from-images.from])
+					args.k, args.taps, args.numTaps = run.k, &run.taps[0], len(run.taps)
+					p.kern.tiles(true, 4, p.width, 1, tile.len(), 0, args)
+					args.accumulate = 1
+				}
 			}
-			transposeNarrow(c, tile.data, nr, p.width, n)
+			transposeNarrow(c, tiles.data, row, p.width, images.len())
 		}
 	}
 }
 
-// turnedStart sets a tile of n images to what products are added to, if to anything.
-func (p *directConv) turnedStart(tile, c []float32, n int) (accumulate int) {
-	nr := p.kern.nr
+// turnedImages is up to how many images of a pixel are turned back at a time, from the
+// first-level cache.
+const turnedImages = 256
+
+// turnedStart sets tiles of n images, with rows of that length, to what products are
+// added to, if to anything.
+func (p *directConv) turnedStart(tiles []float32, length int, c []float32, n int) (accumulate int) {
 	switch {
 	case p.accumulate:
-		transpose(tile, nr, c, p.width, n, p.width)
+		transpose(tiles, length, c, p.width, n, p.width)
 	case p.bias != nil:
 		for i, bias := range p.bias {
-			row := tile[i*nr : i*nr+n]
+			row := tiles[i*length : i*length+n]
 			for j := range row {
 				row[j] = bias
 			}
