@@ -335,7 +335,7 @@ func (s *slicesToSum) block(t int) {
 // storeWeights turns sums, whose rows of outputs are in the given order, into
 // [OC][C][KH*KW].
 func storeWeights(dw, sums []float32, order sumOrder, s Conv2dShape, ocPad int, accumulate bool) {
-	storeWeightsLoop.parallel(ceilDiv(s.C, storeChannels)*ceilDiv(s.OC, storeOutputs), weightsToStore{dw, sums, order, s, ocPad, accumulate})
+	storeWeightsLoop.parallel(ceilDiv(s.C, storeChannels)*ceilDiv(s.OC, storeOutputs), weightsToStore{dw, sums, order, span{0, s.C}, s, ocPad, accumulate})
 }
 
 // sumOrder is the order of the sums of backward weights, rows of ocPad.
@@ -354,6 +354,7 @@ const storeChannels, storeOutputs = 16, 64
 type weightsToStore struct {
 	dw, sums   []float32
 	order      sumOrder
+	held       span // the channels that sums are of
 	s          Conv2dShape
 	ocPad      int
 	accumulate bool
@@ -362,21 +363,27 @@ type weightsToStore struct {
 var storeWeightsLoop = newLoop((*weightsToStore).block)
 
 func (w *weightsToStore) block(b int) {
-	s, taps, outBlocks := &w.s, w.s.KH*w.s.KW, ceilDiv(w.s.OC, storeOutputs)
-	channels, outputs := blockSpan(storeChannels, s.C, b/outBlocks), blockSpan(storeOutputs, s.OC, b%outBlocks)
+	outBlocks := ceilDiv(w.s.OC, storeOutputs)
+	w.store(blockSpan(storeChannels, w.s.C, b/outBlocks), blockSpan(storeOutputs, w.s.OC, b%outBlocks))
+}
+
+// store turns those of some channels for some outputs, at most storeOutputs.
+func (w *weightsToStore) store(channels, outputs span) {
+	s, taps := &w.s, w.s.KH*w.s.KW
 	length := channels.len() * taps
 	to, toRow := w.dw[(outputs.from*s.C+channels.from)*taps:], s.C*taps
+	first := channels.from - w.held.from
 	// rows [c][tap] of outputs, to be turned.
 	rows, row := w.sums, w.ocPad
 	if w.order == sumsByChannel {
-		rows = rows[channels.from*taps*w.ocPad+outputs.from:]
+		rows = rows[first*taps*w.ocPad+outputs.from:]
 	} else {
 		memory := takeScratch[float32](length * storeOutputs)
 		defer memory.drop()
 		rows, row = memory.data, storeOutputs
 		for c := range channels.len() {
 			for t := range taps {
-				copy(rows[(c*taps+t)*row:][:outputs.len()], w.sums[(t*s.C+channels.from+c)*w.ocPad+outputs.from:])
+				copy(rows[(c*taps+t)*row:][:outputs.len()], w.sums[(t*w.held.len()+first+c)*w.ocPad+outputs.from:])
 			}
 		}
 	}

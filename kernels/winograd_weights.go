@@ -51,10 +51,7 @@ func winogradBackwardWeights(dw, x, dy []float32, s Conv2dShape, accumulate bool
 			first = false
 		}
 	}
-	taps := takeScratch[float32](9 * s.C * w.ocPad)
-	defer taps.drop()
-	winogradFiltersLoop.parallel(ceilDiv(s.C*w.ocPad, winogradStrip), winogradGradient{w.sums, taps.data, s.C * w.ocPad})
-	storeWeights(dw, taps.data, sumsByTap, s, w.ocPad, accumulate)
+	winogradFiltersLoop.parallel(ceilDiv(s.C, storeChannels), winogradGradient{w.sums, weightsToStore{dw: dw, order: sumsByTap, s: s, ocPad: w.ocPad, accumulate: accumulate}})
 }
 
 // winogradBatch adds some tiles of some images to the sums, or sets them.
@@ -131,29 +128,44 @@ func packPanels(dst []float32, nr int, src []float32, columns, rows int, panels 
 	}
 }
 
-// winogradGradient transforms sums over rows, [6][6][length], to those of the
-// taps, [3][3][length].
+// winogradGradient transforms sums over rows, [6][6][C][ocPad], to those of the taps and
+// stores them.
 type winogradGradient struct {
-	sums, taps []float32
-	length     int
+	sums []float32
+	to   weightsToStore
 }
 
-var winogradFiltersLoop = newLoop((*winogradGradient).strip)
+var winogradFiltersLoop = newLoop((*winogradGradient).channels)
 
-func (g *winogradGradient) strip(task int) {
-	length := g.length
-	strip := blockSpan(winogradStrip, length, task)
-	half := takeScratch[float32](3 * winogradIn * winogradStrip)
-	defer half.drop()
+// channels does so for storeChannels channels, whose taps stay in the second-level cache.
+func (g *winogradGradient) channels(task int) {
+	to := g.to
+	to.held = blockSpan(storeChannels, to.s.C, task)
+	length := to.held.len() * to.ocPad
+	memory := takeScratch[float32](9*length + 3*winogradIn*winogradStrip)
+	defer memory.drop()
+	taps, half := memory.data[:9*length], memory.data[9*length:]
+	for _, strip := range (span{0, length}).cut(winogradStrip) {
+		g.strip(taps, half, length, to.held.from*to.ocPad, strip)
+	}
+	to.sums = taps
+	for _, outputs := range (span{0, to.s.OC}).cut(storeOutputs) {
+		to.store(to.held, outputs)
+	}
+}
+
+// strip transforms some of length numbers of each point, which begin at first, to taps.
+func (g *winogradGradient) strip(taps, half []float32, length, first int, strip span) {
+	point := g.to.s.C * g.to.ocPad
 	var s [winogradIn + 1]vectorStream
 	for i := range winogradIn {
-		s[i] = vectorStream{data: g.sums[i*winogradIn*length+strip.from:], stride: length}
+		s[i] = vectorStream{data: g.sums[i*winogradIn*point+first+strip.from:], stride: point}
 	}
-	s[winogradIn] = vectorStream{data: half.data, stride: winogradStrip, step: winogradIn * winogradStrip}
+	s[winogradIn] = vectorStream{data: half, stride: winogradStrip, step: winogradIn * winogradStrip}
 	vecWinogradFilterGradient.call(winogradIn, strip.len(), 0, nil, s[:])
 	for i := range winogradIn {
-		s[i] = vectorStream{data: half.data[i*winogradStrip:], stride: winogradIn * winogradStrip}
+		s[i] = vectorStream{data: half[i*winogradStrip:], stride: winogradIn * winogradStrip}
 	}
-	s[winogradIn] = vectorStream{data: g.taps[strip.from:], stride: 3 * length, step: length}
+	s[winogradIn] = vectorStream{data: taps[strip.from:], stride: 3 * length, step: length}
 	vecWinogradFilterGradient.call(3, strip.len(), 0, nil, s[:])
 }
