@@ -25,10 +25,10 @@ type brgemmArgs struct {
 	aTile, cTile int // from one row tile to the next
 	mask         uintptr
 	accumulate   int
-	ahead        uintptr // memory to fetch ahead, any; 0: none (column form, x86)
-	aheadStep    int     // by how many bytes it moves on for four k of a tile
+	ahead        uintptr // memory to fetch ahead, any; 0: none (x86)
+	aheadStep    int     // by how many bytes it moves on for four k of a tile, which fetch four lines (row form: one)
 
-	_ [2]uintptr // of the assembly: the current tile of A and of C
+	_ [3]uintptr // of the assembly: the current tile of A and of C, and what to fetch ahead
 
 	single [1]brgemmTap // what taps may point to when there is one
 }
@@ -52,7 +52,14 @@ const aheadUnit = 4
 // into the second-level cache, in equal parts during tiles of a product. They fetch
 // four lines at a time: with a single tile half of a panel of AVX-512.
 func (args *brgemmArgs) fetchAhead(b unsafe.Pointer, tiles int) {
-	args.ahead, args.aheadStep = uintptr(b), ceilDiv(aheadUnit*args.bK, tiles)
+	args.fetchBytes(b, args.k*args.bK, tiles)
+}
+
+// fetchBytes has them fetch any memory so, during as many tiles of a product whose depth
+// and taps are set.
+func (args *brgemmArgs) fetchBytes(p unsafe.Pointer, bytes, tiles int) {
+	units := max(args.k/aheadUnit*max(args.numTaps, 1)*tiles, 1)
+	args.ahead, args.aheadStep = uintptr(p), ceilDiv(bytes, units)
 }
 
 // oneTap is for products that are no batch.

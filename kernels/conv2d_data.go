@@ -109,7 +109,7 @@ func (p *directConv) task(i int) {
 	case p.kern.packs(blocks[0].aRow*4, group.len()):
 		p.packedChunk(blocks, group)
 	default:
-		p.chunk(blocks, group)
+		p.chunk(blocks, p.later(i), group)
 	}
 	for i := range blocks {
 		b := &blocks[i]
@@ -117,9 +117,18 @@ func (p *directConv) task(i int) {
 	}
 }
 
+// later returns the blocks of the chunk that the thread of task i probably takes next,
+// if it takes chunks for all panels.
+func (p *directConv) later(i int) []convBlock {
+	if i += Threads(); p.groups == 1 && i < len(p.plan.chunks) {
+		return p.plan.blocks[p.plan.chunks[i].from:p.plan.chunks[i].to]
+	}
+	return nil
+}
+
 // chunk computes some blocks for some panels, one panel after the other, with the
-// operand read in place.
-func (p *directConv) chunk(blocks []convBlock, panels span) {
+// operand read in place. Meanwhile it fetches what later blocks read.
+func (p *directConv) chunk(blocks, later []convBlock, panels span) {
 	args := takeArgs()
 	defer args.drop()
 	for j := panels.from; j < panels.to; j++ {
@@ -130,10 +139,28 @@ func (p *directConv) chunk(blocks []convBlock, panels span) {
 				p.prepare(args, b, r, j)
 				args.a, args.aRow = unsafe.Pointer(&p.a[b.a]), b.aRow*4
 				args.k, args.taps, args.numTaps = run.k, &run.taps[0], len(run.taps)
+				args.ahead = 0
+				if i < len(later) && r < len(later[i].runs) {
+					if reads := later[i].reads(r).split(panels.len(), j-panels.from); reads.len() > 0 {
+						args.fetchBytes(unsafe.Pointer(&p.a[reads.from]), 4*reads.len(), cutRows(b.rows, p.kern.mr).tiles)
+					}
+				}
 				p.kern.run(false, 4, b.rows, p.columns(j), args)
 			}
 		}
 	}
+}
+
+// reads returns the elements of the operand that run r of a block reads, if they lie side
+// by side.
+func (b *convBlock) reads(r int) span {
+	run := &b.runs[r]
+	one, other := run.taps[0].a/4, run.taps[len(run.taps)-1].a/4 // backward data goes down
+	first, last := min(one, other), max(one, other)
+	if rows := b.rows * b.aRow; run.k == b.aRow && last-first < len(run.taps)*rows {
+		return span{b.a + first, b.a + last + rows}
+	}
+	return span{}
 }
 
 // packedChunk computes some blocks for all of some panels. What a run reads of the

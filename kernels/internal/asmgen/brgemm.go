@@ -31,6 +31,7 @@ const (
 	argAheadStep  = 128
 	argANow       = 136
 	argCNow       = 144
+	argAheadNow   = 152
 )
 
 // form tells which index of A is contiguous.

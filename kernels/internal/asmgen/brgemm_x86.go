@@ -4,10 +4,11 @@ import "fmt"
 
 // Registers on amd64 (R14 and R15 belong to Go, BP is the frame pointer):
 //
-//	DI args  SI taps  CX taps left  DX k left  AX B stride or scratch
+//	DI args  SI taps  CX taps left  DX k left
 //	R8 A  BX A + 9 rows  R9 B
-//	R10 to R13: 1, 3, 5, 7 times the row stride of A (row form); R10: k stride (column form)
-//	R11 what to fetch ahead, R12 its step (column form)
+//	R10 to R13: 1, 3, 5, 7 times the row stride of A, AX what to fetch ahead (row form)
+//	R10 k stride, AX B stride, R11 what to fetch ahead, R12 its step (column form)
+//	AX and DX are scratch between tiles
 
 // amd64Row addresses row i of A in row form.
 func amd64Row(i int) string {
@@ -110,9 +111,7 @@ func suffix(s isa) string {
 // emitAMD64 writes the loops over tiles, taps and k.
 func emitAMD64(a *assembly, s isa, f form, m, nv int, v amd64Vectors) {
 	start(a, "AX")
-	if f == colForm {
-		startAhead(a)
-	}
+	startAhead(a, f)
 	a.label("tile")
 	prefetchC(a, m, nv, v)
 	for i := range m * nv {
@@ -128,7 +127,11 @@ func emitAMD64(a *assembly, s isa, f form, m, nv int, v amd64Vectors) {
 	}
 	a.op("MOVQ %d(DI), SI", argTaps)
 	a.op("MOVQ %d(DI), CX", argNumTaps)
-	a.op("MOVQ %d(DI), AX", argBK)
+	if f == rowForm {
+		a.op("MOVQ %d(DI), AX", argAheadNow)
+	} else {
+		a.op("MOVQ %d(DI), AX", argBK)
+	}
 	a.label("tap")
 	a.op("MOVQ %d(DI), R8", argANow)
 	a.op("ADDQ 0(SI), R8")
@@ -147,12 +150,14 @@ func emitAMD64(a *assembly, s isa, f form, m, nv int, v amd64Vectors) {
 		rankOne(a, s, f, m, nv, u, v)
 		if f == colForm {
 			a.op("PREFETCHT1 %d(R11)", 64*u)
+		} else if u == 0 {
+			a.op("PREFETCHT1 (AX)")
 		}
 	}
 	if f == colForm {
 		a.op("ADDQ R12, R11")
-	}
-	if f == rowForm {
+	} else {
+		a.op("ADDQ %d(DI), AX", argAheadStep)
 		a.op("ADDQ $%d, R8", unroll*s.elem())
 		if m > 9 {
 			a.op("ADDQ $%d, BX", unroll*s.elem())
@@ -177,6 +182,9 @@ func emitAMD64(a *assembly, s isa, f form, m, nv int, v amd64Vectors) {
 	a.op("ADDQ $16, SI")
 	a.op("DECQ CX")
 	a.op("JNZ tap")
+	if f == rowForm {
+		a.op("MOVQ AX, %d(DI)", argAheadNow)
+	}
 	storeC(a, m, nv, v)
 	a.op("MOVQ %d(DI), AX", argATile)
 	a.op("ADDQ AX, %d(DI)", argANow)
@@ -199,13 +207,20 @@ func start(a *assembly, r string) {
 
 // startAhead begins what is fetched ahead, with B, which is in cache, where that is
 // nothing: a prefetch of no memory costs a walk through page tables.
-func startAhead(a *assembly) {
-	a.op("MOVQ %d(DI), R12", argAheadStep)
-	a.op("MOVQ %d(DI), R11", argAhead)
-	a.op("TESTQ R11, R11")
+func startAhead(a *assembly, f form) {
+	r := "AX"
+	if f == colForm {
+		r = "R11"
+		a.op("MOVQ %d(DI), R12", argAheadStep)
+	}
+	a.op("MOVQ %d(DI), %s", argAhead, r)
+	a.op("TESTQ %s, %s", r, r)
 	a.op("JNE ahead")
-	a.op("MOVQ %d(DI), R11", argB)
+	a.op("MOVQ %d(DI), %s", argB, r)
 	a.label("ahead")
+	if f == rowForm {
+		a.op("MOVQ AX, %d(DI)", argAheadNow)
+	}
 }
 
 // rankOne adds column k of A times row k of B; u is the step within the
@@ -227,9 +242,11 @@ func rankOne(a *assembly, s isa, f form, m, nv, u int, v amd64Vectors) {
 			a.op("VFMADD231P%s %s%d, %s%d, %s%d", suffix(s), v.reg, v.firstB+j, v.reg, v.broadcast, v.reg, i*nv+j)
 		}
 	}
-	a.op("ADDQ AX, R9")
 	if f == colForm {
+		a.op("ADDQ AX, R9")
 		a.op("ADDQ R10, R8")
+	} else {
+		a.op("ADDQ %d(DI), R9", argBK)
 	}
 }
 
