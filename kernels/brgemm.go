@@ -55,6 +55,8 @@ func (args *brgemmArgs) fetchAhead(b unsafe.Pointer, tiles int) {
 	args.fetchBytes(b, args.k*args.bK, tiles)
 }
 
+func (args *brgemmArgs) fetchNothing() { args.ahead, args.aheadStep = 0, 0 }
+
 // fetchBytes has them fetch any memory so, during as many tiles of a product whose depth
 // and taps are set.
 func (args *brgemmArgs) fetchBytes(p unsafe.Pointer, bytes, tiles int) {

@@ -139,10 +139,10 @@ func (p *directConv) chunk(blocks, later []convBlock, panels span) {
 				p.prepare(args, b, r, j)
 				args.a, args.aRow = unsafe.Pointer(&p.a[b.a]), b.aRow*4
 				args.k, args.taps, args.numTaps = run.k, &run.taps[0], len(run.taps)
-				args.ahead = 0
+				args.fetchNothing()
 				if i < len(later) && r < len(later[i].runs) {
 					if reads := later[i].reads(r).split(panels.len(), j-panels.from); reads.len() > 0 {
-						args.fetchBytes(unsafe.Pointer(&p.a[reads.from]), 4*reads.len(), cutRows(b.rows, p.kern.mr).tiles)
+						args.fetchBytes(unsafe.Pointer(&p.a[reads.from]), 4*reads.len(), cutRows(b.rows, p.kern.rowsAt(b.aRow*4)).tiles)
 					}
 				}
 				p.kern.run(false, 4, b.rows, p.columns(j), args)

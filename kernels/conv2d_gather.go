@@ -141,7 +141,7 @@ func (p *gatheredConv) panelGroup(group int) {
 			args.aK, args.k = p.kern.tileRows()*4, run.len()
 			args.oneTap()
 			args.b = p.panelOf(run, j)
-			args.ahead = 0
+			args.fetchNothing()
 			if next := j + 1; next < panels.to {
 				args.fetchAhead(p.panelOf(run, next), p.rows.tiles)
 			} else if r+1 < len(p.runs) {
