@@ -105,27 +105,34 @@ func (w *winogradConv) chunk(tiles, images span) {
 	c := &winogradChunk{winogradConv: w, tiles: tiles, images: images, rows: rows, cut: cutRows(rows, w.kern.mr)}
 	panels := ceilDiv(w.width, w.kern.nr)
 	c.packs = w.kern.packsTransformed(w.depth*4, panels)
-	sizes := [...]int{winogradPoints * rows * w.depth, winogradPoints * rows * w.width, winogradPoints * winogradStrip, 0, 0}
+	packed, shifts := 0, 0
 	if c.packs {
 		c.aK = w.kern.tileRows()
-		sizes[3] = c.cut.tiles * maxRun * c.aK
+		packed = c.cut.tiles * maxRun * c.aK
 	}
 	bias := w.bias
 	if w.end.activates() {
 		bias = w.end.shift.data
 	}
 	if bias != nil {
-		sizes[4] = images.len() * w.width
+		shifts = images.len() * w.width
+	}
+	parts := [...]struct {
+		of       *[]float32
+		elements int
+	}{
+		{&c.v, winogradPoints * rows * w.depth}, {&c.m, winogradPoints * rows * w.width},
+		{&c.half, winogradPoints * winogradStrip}, {&c.tile, packed}, {&c.shift, shifts},
 	}
 	total := 0
-	for _, n := range sizes {
-		total += n
+	for _, p := range parts {
+		total += p.elements
 	}
 	memory := takeScratch[float32](total)
 	defer memory.drop()
 	rest := memory.data
-	for i, to := range []*[]float32{&c.v, &c.m, &c.half, &c.tile, &c.shift} {
-		*to, rest = rest[:sizes[i]:sizes[i]], rest[sizes[i]:]
+	for _, p := range parts {
+		*p.of, rest = rest[:p.elements:p.elements], rest[p.elements:]
 	}
 	repeat(c.shift, bias)
 	c.args = takeArgs()
