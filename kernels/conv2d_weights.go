@@ -121,7 +121,7 @@ func (g *weightsProduct) task(t int) {
 		channels:       split(g.s.C, g.rowGroups, group/g.colGroups),
 		panels:         split(ceilDiv(g.s.OC, g.kern.nr), g.colGroups, group%g.colGroups),
 		aK:             g.kern.tileRows(),
-		taps:           w.taps,
+		taps:           w.taps, started: w.started,
 	}
 	w.args = takeArgs()
 	defer w.args.drop()
@@ -132,13 +132,16 @@ func (g *weightsProduct) task(t int) {
 	packed := takeScratch[float32](w.cut.tiles*w.aStep + w.panels.len()*w.bStep)
 	defer packed.drop()
 	w.packedX, w.packedDy = packed.data[:w.cut.tiles*w.aStep], packed.data[w.cut.tiles*w.aStep:]
-	w.clear()
+	w.preparePacking()
+	defer w.dropPacking()
+	w.started = append(w.started[:0], make([]bool, w.panels.len()*g.s.KH*g.s.KW)...)
 	lines, images := split(g.s.OutH(), g.lineSlices, slice%g.lineSlices), split(g.s.N, g.imageSlices, slice/g.lineSlices)
 	for i := images.from; i < images.to; i += g.images {
 		for c := 0; c < g.s.OutW(); c += g.columns {
 			w.strip(lines, span{c, min(c+g.columns, g.s.OutW())}, span{i, min(i+g.images, images.to)})
 		}
 	}
+	w.clearRest()
 }
 
 // weightsTask is a weightsProduct for some channels and lines.
@@ -155,15 +158,19 @@ type weightsTask struct {
 	inLines           int
 	aK, aStep, bStep  int
 
-	taps []brgemmTap
-	args *brgemmArgs
+	packingX  [2]tilePacking[float32] // of the larger tiles and of the others
+	packingDy [2]tilePacking[float32] // of whole panels and of a ragged last one
+
+	taps    []brgemmTap
+	args    *brgemmArgs
+	started []bool // by panel and tap: whether there are sums to add to
 }
 
 // weightsTasks recycles the memory of tasks.
 var weightsTasks = sync.Pool{New: func() any { return new(weightsTask) }}
 
 func (w *weightsTask) drop() {
-	*w = weightsTask{taps: w.taps}
+	*w = weightsTask{taps: w.taps, started: w.started}
 	weightsTasks.Put(w)
 }
 
@@ -203,9 +210,33 @@ func (w *weightsTask) ahead(images span) int {
 	return w.s.N
 }
 
+func (w *weightsTask) preparePacking() {
+	i := 0
+	w.cut.each(span{0, w.cut.tiles}, func(_, tiles, m int) {
+		w.packingX[i] = newTilePacking[float32](w.aK, w.aStep, w.s.C, m, m, tiles)
+		i++
+	})
+	nr := w.kern.nr
+	columns := min(w.panels.to*nr, w.s.OC) - w.panels.from*nr
+	w.packingDy[0] = newTilePacking[float32](nr, w.bStep, w.s.OC, nr, nr, columns/nr)
+	if rest := columns % nr; rest > 0 {
+		w.packingDy[1] = newTilePacking[float32](nr, w.bStep, w.s.OC, nr, rest, 1)
+	}
+}
+
+func (w *weightsTask) dropPacking() {
+	for i := range w.packingX {
+		w.packingX[i].drop()
+	}
+	for i := range w.packingDy {
+		w.packingDy[i].drop()
+	}
+}
+
 // packX packs pixels of x.
 func (w *weightsTask) packX(lines, columns, images span) {
 	s := &w.s
+	ahead := w.ahead(images) * s.C
 	for h := lines.from; h < lines.to; h++ {
 		for c := columns.from; c < columns.to; c++ {
 			// With a stride above the kernel size some positions are read by no tap.
@@ -215,9 +246,13 @@ func (w *weightsTask) packX(lines, columns, images span) {
 			row := w.packedRow(h, c-columns.from, columns.len()) * images.len()
 			for _, some := range images.cut(weightsImages) {
 				x := w.x[((h*s.W+c)*s.N+some.from)*s.C+w.channels.from:]
-				w.cut.each(span{0, w.cut.tiles}, func(t, tiles, m int) {
-					packTilesAhead(w.packedX[t*w.aStep+row*w.aK:], w.aK, w.aStep, x[w.cut.start(t):], s.C, m, some.len(), m, tiles, w.ahead(images)*s.C)
-				})
+				first := 0
+				for i := range w.packingX {
+					if p := &w.packingX[i]; p.tiles > 0 {
+						p.pack(w.packedX[first*w.aStep+row*w.aK:], x[w.cut.start(first):], some.len(), ahead)
+						first += p.tiles
+					}
+				}
 				row += some.len()
 			}
 		}
@@ -234,15 +269,15 @@ func (w *weightsTask) packedRow(line, column, columns int) int {
 func (w *weightsTask) packDy(box outputBox) {
 	nr, oc := w.kern.nr, w.s.OC
 	first := w.panels.from * nr
-	whole, rest := (min(w.panels.to*nr, oc)-first)/nr, (min(w.panels.to*nr, oc)-first)%nr
+	whole, ahead := &w.packingDy[0], w.ahead(box.images)*oc
 	row := 0
 	for h := box.lines.from; h < box.lines.to; h++ {
 		for c := box.columns.from; c < box.columns.to; c++ {
 			for _, some := range box.images.cut(weightsImages) {
 				dy := w.dy[((h*w.s.OutW()+c)*w.s.N+some.from)*oc+first:]
-				packTilesAhead(w.packedDy[row*nr:], nr, w.bStep, dy, oc, nr, some.len(), nr, whole, w.ahead(box.images)*oc)
-				if rest > 0 {
-					packTiles(w.packedDy[whole*w.bStep+row*nr:], nr, 0, dy[whole*nr:], oc, 0, some.len(), rest, 1)
+				whole.pack(w.packedDy[row*nr:], dy, some.len(), ahead)
+				if last := &w.packingDy[1]; last.tiles > 0 {
+					last.pack(w.packedDy[whole.tiles*w.bStep+row*nr:], dy[whole.tiles*nr:], some.len(), 0)
 				}
 				row += some.len()
 			}
@@ -277,7 +312,12 @@ func (w *weightsTask) product(box outputBox, lines, inColumns span, panel, tap i
 	}
 	col := (w.panels.from + panel) * w.kern.nr
 	args := w.args
-	*args = brgemmArgs{k: (to - from) * images, aK: w.aK * 4, bK: w.kern.nr * 4, cRow: w.ocPad * 4, accumulate: 1, taps: &w.taps[0], numTaps: len(w.taps)}
+	*args = brgemmArgs{k: (to - from) * images, aK: w.aK * 4, bK: w.kern.nr * 4, cRow: w.ocPad * 4, taps: &w.taps[0], numTaps: len(w.taps)}
+	if started := &w.started[panel*s.KH*s.KW+tap]; *started {
+		args.accumulate = 1
+	} else {
+		*started = true
+	}
 	w.cut.each(span{0, w.cut.tiles}, func(t, tiles, m int) {
 		args.a, args.b = unsafe.Pointer(&w.packedX[t*w.aStep]), unsafe.Pointer(&w.packedDy[panel*w.bStep])
 		args.c = unsafe.Pointer(&w.sums[(tap*s.C+w.channels.from+w.cut.start(t))*w.ocPad+col])
@@ -285,13 +325,19 @@ func (w *weightsTask) product(box outputBox, lines, inColumns span, panel, tap i
 	})
 }
 
-// clear sets the sums of the task to zero.
-func (w *weightsTask) clear() {
-	from, to := w.panels.from*w.kern.nr, min(w.panels.to*w.kern.nr, w.ocPad)
-	for tap := range w.s.KH * w.s.KW {
-		for c := w.channels.from; c < w.channels.to; c++ {
-			row := (tap*w.s.C + c) * w.ocPad
-			clear(w.sums[row+from : row+to])
+// clearRest sets the sums of the task that nothing was added to to zero.
+func (w *weightsTask) clearRest() {
+	for panel := range w.panels.len() {
+		from := (w.panels.from + panel) * w.kern.nr
+		to := min(from+w.kern.nr, w.ocPad)
+		for tap := range w.s.KH * w.s.KW {
+			if w.started[panel*w.s.KH*w.s.KW+tap] {
+				continue
+			}
+			for c := w.channels.from; c < w.channels.to; c++ {
+				row := (tap*w.s.C + c) * w.ocPad
+				clear(w.sums[row+from : row+to])
+			}
 		}
 	}
 }

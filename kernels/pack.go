@@ -43,41 +43,69 @@ func packTiles[T float](dst []T, dstRow, dstTile int, src []T, srcRow, srcTile, 
 
 // packTilesAhead is packTiles, which on x86 also fetches what lies ahead elements from
 // what it reads, in src or past it, into the second-level cache, for the next call.
-//
-//go:norace
 func packTilesAhead[T float](dst []T, dstRow, dstTile int, src []T, srcRow, srcTile, rows, width, tiles, ahead int) {
-	if rows == 0 || tiles == 0 {
-		return
-	}
+	p := newTilePacking[T](dstRow, dstTile, srcRow, srcTile, width, tiles)
+	p.pack(dst, src, rows, ahead)
+	p.drop()
+}
+
+// tilePacking is a way of packing that is used many times.
+type tilePacking[T float] struct {
+	dstRow, dstTile, srcRow, srcTile, width, tiles int
+
+	kernel func(*packArgs) // nil: this level has none for such rows
+	args   *packArgs
+}
+
+// newTilePacking returns the packing of packTiles. Put it back with drop.
+func newTilePacking[T float](dstRow, dstTile, srcRow, srcTile, width, tiles int) tilePacking[T] {
+	t := tilePacking[T]{dstRow: dstRow, dstTile: dstTile, srcRow: srcRow, srcTile: srcTile, width: width, tiles: tiles}
 	elem := elemSize[T]()
 	p, units := &packers[CurrentLevel().tables()], dstRow*elem/4
-	if p.units == 0 || units%p.units != 0 || units/p.units > len(p.kernels) {
-		for t := range tiles {
-			for r := range rows {
-				row := dst[t*dstTile+r*dstRow : t*dstTile+(r+1)*dstRow]
-				clear(row[copy(row, src[t*srcTile+r*srcRow:t*srcTile+r*srcRow+width]):])
-			}
-		}
-		return
+	if tiles == 0 || p.units == 0 || units%p.units != 0 || units/p.units > len(p.kernels) {
+		return t
 	}
-	args := packArgsPool.Get().(*packArgs)
-	*args = packArgs{
-		dst: unsafe.Pointer(&dst[0]), src: unsafe.Pointer(&src[0]), rows: rows, srcRow: srcRow * elem,
-		tiles: tiles, dstTile: dstTile * elem, srcTile: srcTile * elem,
-		ahead: ahead * elem,
-	}
+	t.kernel, t.args = p.kernels[units/p.units-1], packArgsPool.Get().(*packArgs)
+	*t.args = packArgs{srcRow: srcRow * elem, tiles: tiles, dstTile: dstTile * elem, srcTile: srcTile * elem}
 	left := width * elem / 4
 	for i := range units / p.units {
 		n := max(min(left-i*p.units, p.units), 0)
 		if p.bitMask {
-			args.mask[i] = 1<<n - 1
+			t.args.mask[i] = 1<<n - 1
 		} else {
-			args.mask[i] = uintptr(unsafe.Pointer(&mask32[8-n]))
+			t.args.mask[i] = uintptr(unsafe.Pointer(&mask32[8-n]))
 		}
 	}
+	return t
+}
+
+func (t *tilePacking[T]) drop() {
+	if t.args != nil {
+		*t.args = packArgs{}
+		packArgsPool.Put(t.args)
+	}
+	*t = tilePacking[T]{}
+}
+
+// pack packs rows of all tiles of src to dst.
+//
+//go:norace
+func (t *tilePacking[T]) pack(dst, src []T, rows, ahead int) {
+	if rows == 0 || t.tiles == 0 {
+		return
+	}
 	// The ends are checked here: the kernel cannot.
-	_, _ = dst[(tiles-1)*dstTile+rows*dstRow-1], src[(tiles-1)*srcTile+(rows-1)*srcRow+width-1]
-	p.kernels[units/p.units-1](args)
-	args.dst, args.src = nil, nil
-	packArgsPool.Put(args)
+	_, _ = dst[(t.tiles-1)*t.dstTile+rows*t.dstRow-1], src[(t.tiles-1)*t.srcTile+(rows-1)*t.srcRow+t.width-1]
+	if t.kernel == nil {
+		for i := range t.tiles {
+			for r := range rows {
+				row := dst[i*t.dstTile+r*t.dstRow:][:t.dstRow]
+				clear(row[copy(row, src[i*t.srcTile+r*t.srcRow:][:t.width]):])
+			}
+		}
+		return
+	}
+	t.args.dst, t.args.src, t.args.rows = unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), rows
+	t.args.ahead = ahead * elemSize[T]()
+	t.kernel(t.args)
 }
