@@ -1,6 +1,9 @@
 package kernels
 
-import "unsafe"
+import (
+	"sync"
+	"unsafe"
+)
 
 //go:generate go run ./internal/asmgen -write .
 
@@ -69,6 +72,27 @@ func (args *brgemmArgs) oneTap() { args.taps, args.numTaps = &args.single[0], 1 
 
 // brgemmTap is one term of the batch: where A_t and B_t begin.
 type brgemmTap struct{ a, b int }
+
+// brgemmBatch is what calls with a batch of several terms work with.
+type brgemmBatch struct {
+	args  *brgemmArgs
+	terms []brgemmTap
+}
+
+var brgemmBatches = sync.Pool{New: func() any { return new(brgemmBatch) }}
+
+// takeBatch returns zero arguments and no terms. Put it back with drop.
+func takeBatch() *brgemmBatch {
+	b := brgemmBatches.Get().(*brgemmBatch)
+	b.args, b.terms = takeArgs(), b.terms[:0]
+	return b
+}
+
+func (b *brgemmBatch) drop() {
+	b.args.drop()
+	b.args = nil
+	brgemmBatches.Put(b)
+}
 
 // brgemmRow holds the micro-kernels for one number of rows: by column vectors
 // less one, then for full vectors and for a ragged last one.

@@ -108,16 +108,15 @@ func (g *gathering) tileLen(kern *brgemmKernels) int { return g.taps() * g.depth
 func (p *gatheredConv) tap(task int) {
 	t, tap := task/p.taps(), task%p.taps()
 	width := p.kern.tileRows()
-	p.gather(p.rowsOfA[t*p.tileLen(p.kern)+tap*p.depth*width:], width, p.a, t, tap, width)
+	p.gather(p.rowsOfA[t*p.tileLen(p.kern)+tap*p.depth*width:], width, p.a, span{p.rows.start(t), p.rows.start(t + 1)}, tap, width)
 }
 
-// gather brings the rows of one tap that tile t reads of the operand a into column
-// form, [depth][width], step apart.
-func (g *gathering) gather(dst []float32, step int, a []float32, t, tap, width int) {
-	first, last := g.rows.start(t), g.rows.start(t+1)
+// gather brings some rows of one tap, which are in the operand a, into column form,
+// [depth][width], step apart.
+func (g *gathering) gather(dst []float32, step int, a []float32, some span, tap, width int) {
 	rows := takeScratch[float32](width * g.depth)
 	defer rows.drop()
-	for i, at := range g.sources[tap*g.count+first : tap*g.count+last] {
+	for i, at := range g.sources[tap*g.count+some.from : tap*g.count+some.to] {
 		row := rows.data[i*g.depth : (i+1)*g.depth]
 		if at < 0 {
 			clear(row)
@@ -125,7 +124,7 @@ func (g *gathering) gather(dst []float32, step int, a []float32, t, tap, width i
 			copy(row, a[at:])
 		}
 	}
-	// Whole vectors, with rows past the tile's, which nothing reads.
+	// Whole vectors, with rows past these, which nothing reads.
 	transpose(dst, step, rows.data, g.depth, width, g.depth)
 }
 

@@ -1,9 +1,6 @@
 package kernels
 
-import (
-	"sync"
-	"unsafe"
-)
+import "unsafe"
 
 // A first layer has one or three channels: a tap is then a product of depth one or
 // three, all start and end. Where there are images enough,
@@ -89,26 +86,6 @@ func (p *planes) taps(oh, ow int) (kh, kw span) {
 // at is where the images of a pixel of the input begin.
 func (p *planes) at(h, w int) int { return (h*p.s.W + w) * p.s.C * p.s.N }
 
-// planesTask is the working memory of a task.
-type planesTask struct {
-	args *brgemmArgs
-	taps []brgemmTap
-}
-
-var planesTasks = sync.Pool{New: func() any { return new(planesTask) }}
-
-func takePlanesTask() *planesTask {
-	t := planesTasks.Get().(*planesTask)
-	t.args = takeArgs()
-	return t
-}
-
-func (t *planesTask) drop() {
-	t.args.drop()
-	t.args = nil
-	planesTasks.Put(t)
-}
-
 // planesForward computes y from weights packed for the direct algorithm.
 type planesForward struct {
 	planes
@@ -123,7 +100,7 @@ func (p planes) forward(y, packed, bias []float32, e *epilogue) {
 }
 
 func (p *planesForward) pixels(task int) {
-	s, t := &p.s, takePlanesTask()
+	s, t := &p.s, takeBatch()
 	defer t.drop()
 	pixels := blockSpan(planePixels, s.OutH()*s.OutW(), task)
 	for i := pixels.from; i < pixels.to; i++ {
@@ -133,7 +110,7 @@ func (p *planesForward) pixels(task int) {
 }
 
 // pixel computes one pixel of all images.
-func (p *planesForward) pixel(t *planesTask, oh, ow int) {
+func (p *planesForward) pixel(t *brgemmBatch, oh, ow int) {
 	s, nr, args := &p.s, p.kern.nr, t.args
 	c := p.y[(oh*s.OutW()+ow)*s.N*s.OC:][:s.N*s.OC]
 	args.accumulate = 0
@@ -152,13 +129,13 @@ func (p *planesForward) pixel(t *planesTask, oh, ow int) {
 	args.aK, args.bK, args.cRow = s.N*4, nr*4, s.OC*4
 	for from := kh.from; from < kh.to; {
 		lines := span{from, min(from+max(maxRun/args.k, 1), kh.to)}
-		t.taps = t.taps[:0]
+		t.terms = t.terms[:0]
 		for i := range lines.len() {
-			t.taps = append(t.taps, brgemmTap{
+			t.terms = append(t.terms, brgemmTap{
 				a: p.at(i, 0) * 4, b: ((lines.from+i)*s.KW + kw.from) * s.C * nr * 4,
 			})
 		}
-		args.taps, args.numTaps = &t.taps[0], len(t.taps)
+		args.taps, args.numTaps = &t.terms[0], len(t.terms)
 		a := p.x[p.at(oh*s.Stride-s.Padding+lines.from, ow*s.Stride-s.Padding+kw.from):]
 		for i := 0; i < s.N; i += maxBlockRows {
 			for panel := range ceilDiv(s.OC, nr) {
@@ -200,7 +177,7 @@ func (p planes) backwardWeights(dw, dy []float32, accumulate bool) {
 }
 
 func (p *planesWeights) slice(i int) {
-	s, t := &p.s, takePlanesTask()
+	s, t := &p.s, takeBatch()
 	defer t.drop()
 	sums := p.sums[i*s.KH*s.KW*s.C*p.ocPad:][:s.KH*s.KW*s.C*p.ocPad]
 	t.args.aRow, t.args.bK, t.args.cRow, t.args.accumulate = s.N*4, s.OC*4, p.ocPad*4, 1
@@ -214,20 +191,20 @@ func (p *planesWeights) slice(i int) {
 
 // run adds neighbouring pixels with the same taps, about maxRun images of them, and
 // returns the next one.
-func (p *planesWeights) run(t *planesTask, sums []float32, oh, ow int) (next int) {
+func (p *planesWeights) run(t *brgemmBatch, sums []float32, oh, ow int) (next int) {
 	s, nr, args := &p.s, p.kern.nr, t.args
 	kh, kw := p.taps(oh, ow)
-	t.taps = t.taps[:0]
-	for next = ow; next < s.OutW() && len(t.taps) < max(maxRun/s.N, 1); next++ {
+	t.terms = t.terms[:0]
+	for next = ow; next < s.OutW() && len(t.terms) < max(maxRun/s.N, 1); next++ {
 		if _, k := p.taps(oh, next); k != kw {
 			break
 		}
-		t.taps = append(t.taps, brgemmTap{a: p.at(0, (next-ow)*s.Stride) * 4, b: (next - ow) * s.N * s.OC * 4})
+		t.terms = append(t.terms, brgemmTap{a: p.at(0, (next-ow)*s.Stride) * 4, b: (next - ow) * s.N * s.OC * 4})
 	}
 	if kh.len() <= 0 || kw.len() <= 0 {
 		return next
 	}
-	args.taps, args.numTaps = &t.taps[0], len(t.taps)
+	args.taps, args.numTaps = &t.terms[0], len(t.terms)
 	for i := 0; i < s.N; i += maxRun {
 		args.k = min(maxRun, s.N-i)
 		b := p.dy[((oh*s.OutW()+ow)*s.N+i)*s.OC:]
