@@ -55,8 +55,10 @@ type amxArgs struct {
 	rows        int
 	mask        uintptr // a bit per column
 	load        int
+	ahead       uintptr // what to fetch into the second-level cache where C is float32: four lines a step
+	aheadStep   int     // by how much it moves on in a step; 0: nothing is fetched
 
-	_ uintptr // of the assembly: the current tile of the strip
+	_ [3]uintptr // of the assembly: the current tile of the strip, the next row of C, and the current tap
 
 	kernels *[numAMXEnds]func(*amxArgs)
 	own     *[amxStripLen]float32 // the strip where none is kept; apart, so that it is aligned
@@ -138,6 +140,9 @@ const maxAMXSteps = 1024
 // asks for.
 func (args *amxArgs) run(end amxEnd, list []amxTile) {
 	kernel, strip := args.kernels[end], args.strip
+	if args.aheadStep == 0 {
+		args.ahead = uintptr(args.b) // is in cache; no memory would cost a walk through page tables
+	}
 	for from := 0; from < len(list); {
 		to, work := from, 0
 		for to < len(list) && (to == from || work+list[to].numTaps*args.steps <= maxAMXSteps) {

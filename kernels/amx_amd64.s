@@ -12,14 +12,14 @@ TEXT ·amx1x1Strip(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 200(DI)
+	MOVQ AX, 216(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
 	JMP reduce
 load:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 reduce:
@@ -28,7 +28,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
 tap:
+	MOVQ 232(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -43,15 +45,15 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, AX
+	ADDQ $16, 232(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	MOVQ 168(DI), AX
-	ADDQ AX, 200(DI)
+	ADDQ AX, 216(DI)
 	ADDQ $32, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -69,23 +71,28 @@ TEXT ·amx1x1Store(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 200(DI)
+	MOVQ AX, 216(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
 	JMP reduce
 load:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 reduce:
 	MOVQ 24(SI), CX
 	TESTQ CX, CX
 	JZ end
+	MOVQ 80(DI), AX
+	ADDQ 8(SI), AX
+	MOVQ AX, 224(DI)
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
 tap:
+	MOVQ 232(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -93,6 +100,15 @@ tap:
 	ADDQ 8(AX), R9
 	MOVQ 120(DI), DX
 step:
+	MOVQ 200(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 128(AX)
+	ADDQ 208(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 224(DI), AX
+	PREFETCHT0 0(AX)
+	ADDQ 160(DI), AX
+	MOVQ AX, 224(DI)
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x19 // tileloadd tmm6,[r9+r11*1]
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm6
@@ -100,7 +116,7 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, AX
+	ADDQ $16, 232(DI)
 	DECQ CX
 	JNZ tap
 end:
@@ -109,7 +125,7 @@ end:
 	MOVQ 160(DI), R9
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x08 // tilestored [r8+r9*1],tmm0
 	MOVQ 168(DI), AX
-	ADDQ AX, 200(DI)
+	ADDQ AX, 216(DI)
 	ADDQ $32, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -131,23 +147,28 @@ TEXT ·amx1x1Add(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 200(DI)
+	MOVQ AX, 216(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
 	JMP reduce
 load:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 reduce:
 	MOVQ 24(SI), CX
 	TESTQ CX, CX
 	JZ end
+	MOVQ 80(DI), AX
+	ADDQ 8(SI), AX
+	MOVQ AX, 224(DI)
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
 tap:
+	MOVQ 232(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -155,6 +176,15 @@ tap:
 	ADDQ 8(AX), R9
 	MOVQ 120(DI), DX
 step:
+	MOVQ 200(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 128(AX)
+	ADDQ 208(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 224(DI), AX
+	PREFETCHT0 0(AX)
+	ADDQ 160(DI), AX
+	MOVQ AX, 224(DI)
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x19 // tileloadd tmm6,[r9+r11*1]
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm6
@@ -162,11 +192,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, AX
+	ADDQ $16, 232(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	MOVQ 80(DI), R8
@@ -182,7 +212,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 200(DI)
+	ADDQ AX, 216(DI)
 	ADDQ $32, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -204,14 +234,14 @@ TEXT ·amx1x1Round(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 200(DI)
+	MOVQ AX, 216(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
 	JMP reduce
 load:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 reduce:
@@ -220,7 +250,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
 tap:
+	MOVQ 232(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -235,11 +267,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, AX
+	ADDQ $16, 232(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	MOVQ 80(DI), R8
@@ -255,7 +287,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 200(DI)
+	ADDQ AX, 216(DI)
 	ADDQ $32, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -277,14 +309,14 @@ TEXT ·amx1x1AddRound(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 200(DI)
+	MOVQ AX, 216(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
 	JMP reduce
 load:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 reduce:
@@ -293,7 +325,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
 tap:
+	MOVQ 232(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -308,11 +342,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, AX
+	ADDQ $16, 232(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	MOVQ 80(DI), R8
@@ -331,7 +365,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 200(DI)
+	ADDQ AX, 216(DI)
 	ADDQ $32, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -349,7 +383,7 @@ TEXT ·amx1x2Strip(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 200(DI)
+	MOVQ AX, 216(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -357,7 +391,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC8 // tilezero tmm1
 	JMP reduce
 load:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tileloadd tmm1,[rax+rdx*1+0x40]
@@ -367,7 +401,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
 tap:
+	MOVQ 232(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -384,16 +420,16 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, AX
+	ADDQ $16, 232(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tilestored [rax+rdx*1+0x40],tmm1
 	MOVQ 168(DI), AX
-	ADDQ AX, 200(DI)
+	ADDQ AX, 216(DI)
 	ADDQ $32, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -411,7 +447,7 @@ TEXT ·amx1x2Store(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 200(DI)
+	MOVQ AX, 216(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -419,7 +455,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC8 // tilezero tmm1
 	JMP reduce
 load:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tileloadd tmm1,[rax+rdx*1+0x40]
@@ -427,9 +463,14 @@ reduce:
 	MOVQ 24(SI), CX
 	TESTQ CX, CX
 	JZ end
+	MOVQ 80(DI), AX
+	ADDQ 8(SI), AX
+	MOVQ AX, 224(DI)
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
 tap:
+	MOVQ 232(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -437,6 +478,16 @@ tap:
 	ADDQ 8(AX), R9
 	MOVQ 120(DI), DX
 step:
+	MOVQ 200(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 128(AX)
+	ADDQ 208(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 224(DI), AX
+	PREFETCHT0 0(AX)
+	PREFETCHT0 64(AX)
+	ADDQ 160(DI), AX
+	MOVQ AX, 224(DI)
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x19 // tileloadd tmm6,[r9+r11*1]
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm6
@@ -446,7 +497,7 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, AX
+	ADDQ $16, 232(DI)
 	DECQ CX
 	JNZ tap
 end:
@@ -456,7 +507,7 @@ end:
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x08 // tilestored [r8+r9*1],tmm0
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7A; BYTE $0x4B; BYTE $0x4C; BYTE $0x08; BYTE $0x40 // tilestored [r8+r9*1+0x40],tmm1
 	MOVQ 168(DI), AX
-	ADDQ AX, 200(DI)
+	ADDQ AX, 216(DI)
 	ADDQ $32, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -478,7 +529,7 @@ TEXT ·amx1x2Add(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 200(DI)
+	MOVQ AX, 216(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -486,7 +537,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC8 // tilezero tmm1
 	JMP reduce
 load:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tileloadd tmm1,[rax+rdx*1+0x40]
@@ -494,9 +545,14 @@ reduce:
 	MOVQ 24(SI), CX
 	TESTQ CX, CX
 	JZ end
+	MOVQ 80(DI), AX
+	ADDQ 8(SI), AX
+	MOVQ AX, 224(DI)
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
 tap:
+	MOVQ 232(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -504,6 +560,16 @@ tap:
 	ADDQ 8(AX), R9
 	MOVQ 120(DI), DX
 step:
+	MOVQ 200(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 128(AX)
+	ADDQ 208(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 224(DI), AX
+	PREFETCHT0 0(AX)
+	PREFETCHT0 64(AX)
+	ADDQ 160(DI), AX
+	MOVQ AX, 224(DI)
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x19 // tileloadd tmm6,[r9+r11*1]
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm6
@@ -513,11 +579,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, AX
+	ADDQ $16, 232(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tilestored [rax+rdx*1+0x40],tmm1
@@ -537,7 +603,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 200(DI)
+	ADDQ AX, 216(DI)
 	ADDQ $32, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -559,7 +625,7 @@ TEXT ·amx1x2Round(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 200(DI)
+	MOVQ AX, 216(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -567,7 +633,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC8 // tilezero tmm1
 	JMP reduce
 load:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tileloadd tmm1,[rax+rdx*1+0x40]
@@ -577,7 +643,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
 tap:
+	MOVQ 232(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -594,11 +662,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, AX
+	ADDQ $16, 232(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tilestored [rax+rdx*1+0x40],tmm1
@@ -616,7 +684,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 200(DI)
+	ADDQ AX, 216(DI)
 	ADDQ $32, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -638,7 +706,7 @@ TEXT ·amx1x2AddRound(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 200(DI)
+	MOVQ AX, 216(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -646,7 +714,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC8 // tilezero tmm1
 	JMP reduce
 load:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tileloadd tmm1,[rax+rdx*1+0x40]
@@ -656,7 +724,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
 tap:
+	MOVQ 232(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -673,11 +743,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, AX
+	ADDQ $16, 232(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tilestored [rax+rdx*1+0x40],tmm1
@@ -701,7 +771,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 200(DI)
+	ADDQ AX, 216(DI)
 	ADDQ $32, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -719,7 +789,7 @@ TEXT ·amx2x1Strip(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 200(DI)
+	MOVQ AX, 216(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -727,7 +797,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD0 // tilezero tmm2
 	JMP reduce
 load:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tileloadd tmm2,[rax+rdx*1+0x800]
@@ -737,7 +807,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
 tap:
+	MOVQ 232(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -758,16 +830,16 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, AX
+	ADDQ $16, 232(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x800],tmm2
 	MOVQ 168(DI), AX
-	ADDQ AX, 200(DI)
+	ADDQ AX, 216(DI)
 	ADDQ $32, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -785,7 +857,7 @@ TEXT ·amx2x1Store(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 200(DI)
+	MOVQ AX, 216(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -793,7 +865,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD0 // tilezero tmm2
 	JMP reduce
 load:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tileloadd tmm2,[rax+rdx*1+0x800]
@@ -801,9 +873,14 @@ reduce:
 	MOVQ 24(SI), CX
 	TESTQ CX, CX
 	JZ end
+	MOVQ 80(DI), AX
+	ADDQ 8(SI), AX
+	MOVQ AX, 224(DI)
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
 tap:
+	MOVQ 232(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -814,6 +891,15 @@ tap:
 	ADDQ 8(AX), R9
 	MOVQ 120(DI), DX
 step:
+	MOVQ 200(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 128(AX)
+	ADDQ 208(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 224(DI), AX
+	PREFETCHT0 0(AX)
+	ADDQ 160(DI), AX
+	MOVQ AX, 224(DI)
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x19 // tileloadd tmm6,[r9+r11*1]
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm6
@@ -824,7 +910,7 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, AX
+	ADDQ $16, 232(DI)
 	DECQ CX
 	JNZ tap
 end:
@@ -837,7 +923,7 @@ end:
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x08 // tilestored [r8+r9*1],tmm0
 	BYTE $0xC4; BYTE $0xA2; BYTE $0x7A; BYTE $0x4B; BYTE $0x14; BYTE $0x0B // tilestored [rbx+r9*1],tmm2
 	MOVQ 168(DI), AX
-	ADDQ AX, 200(DI)
+	ADDQ AX, 216(DI)
 	ADDQ $32, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -859,7 +945,7 @@ TEXT ·amx2x1Add(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 200(DI)
+	MOVQ AX, 216(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -867,7 +953,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD0 // tilezero tmm2
 	JMP reduce
 load:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tileloadd tmm2,[rax+rdx*1+0x800]
@@ -875,9 +961,14 @@ reduce:
 	MOVQ 24(SI), CX
 	TESTQ CX, CX
 	JZ end
+	MOVQ 80(DI), AX
+	ADDQ 8(SI), AX
+	MOVQ AX, 224(DI)
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
 tap:
+	MOVQ 232(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -888,6 +979,15 @@ tap:
 	ADDQ 8(AX), R9
 	MOVQ 120(DI), DX
 step:
+	MOVQ 200(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 128(AX)
+	ADDQ 208(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 224(DI), AX
+	PREFETCHT0 0(AX)
+	ADDQ 160(DI), AX
+	MOVQ AX, 224(DI)
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x19 // tileloadd tmm6,[r9+r11*1]
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm6
@@ -898,11 +998,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, AX
+	ADDQ $16, 232(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x800],tmm2
@@ -919,7 +1019,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 200(DI)
+	ADDQ AX, 216(DI)
 	ADDQ $32, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -941,7 +1041,7 @@ TEXT ·amx2x1Round(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 200(DI)
+	MOVQ AX, 216(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -949,7 +1049,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD0 // tilezero tmm2
 	JMP reduce
 load:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tileloadd tmm2,[rax+rdx*1+0x800]
@@ -959,7 +1059,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
 tap:
+	MOVQ 232(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -980,11 +1082,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, AX
+	ADDQ $16, 232(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x800],tmm2
@@ -1001,7 +1103,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 200(DI)
+	ADDQ AX, 216(DI)
 	ADDQ $32, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -1023,7 +1125,7 @@ TEXT ·amx2x1AddRound(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 200(DI)
+	MOVQ AX, 216(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -1031,7 +1133,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD0 // tilezero tmm2
 	JMP reduce
 load:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tileloadd tmm2,[rax+rdx*1+0x800]
@@ -1041,7 +1143,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
 tap:
+	MOVQ 232(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -1062,11 +1166,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, AX
+	ADDQ $16, 232(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x800],tmm2
@@ -1086,7 +1190,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 200(DI)
+	ADDQ AX, 216(DI)
 	ADDQ $32, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -1104,7 +1208,7 @@ TEXT ·amx2x2Strip(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 200(DI)
+	MOVQ AX, 216(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -1114,7 +1218,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD8 // tilezero tmm3
 	JMP reduce
 load:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tileloadd tmm1,[rax+rdx*1+0x40]
@@ -1126,7 +1230,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
 tap:
+	MOVQ 232(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -1150,18 +1256,18 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, AX
+	ADDQ $16, 232(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tilestored [rax+rdx*1+0x40],tmm1
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x800],tmm2
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x9C; BYTE $0x10; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x840],tmm3
 	MOVQ 168(DI), AX
-	ADDQ AX, 200(DI)
+	ADDQ AX, 216(DI)
 	ADDQ $32, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -1179,7 +1285,7 @@ TEXT ·amx2x2Store(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 200(DI)
+	MOVQ AX, 216(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -1189,7 +1295,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD8 // tilezero tmm3
 	JMP reduce
 load:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tileloadd tmm1,[rax+rdx*1+0x40]
@@ -1199,9 +1305,14 @@ reduce:
 	MOVQ 24(SI), CX
 	TESTQ CX, CX
 	JZ end
+	MOVQ 80(DI), AX
+	ADDQ 8(SI), AX
+	MOVQ AX, 224(DI)
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
 tap:
+	MOVQ 232(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -1212,6 +1323,16 @@ tap:
 	ADDQ 8(AX), R9
 	MOVQ 120(DI), DX
 step:
+	MOVQ 200(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 128(AX)
+	ADDQ 208(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 224(DI), AX
+	PREFETCHT0 0(AX)
+	PREFETCHT0 64(AX)
+	ADDQ 160(DI), AX
+	MOVQ AX, 224(DI)
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x19 // tileloadd tmm6,[r9+r11*1]
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm6
@@ -1225,7 +1346,7 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, AX
+	ADDQ $16, 232(DI)
 	DECQ CX
 	JNZ tap
 end:
@@ -1240,7 +1361,7 @@ end:
 	BYTE $0xC4; BYTE $0xA2; BYTE $0x7A; BYTE $0x4B; BYTE $0x14; BYTE $0x0B // tilestored [rbx+r9*1],tmm2
 	BYTE $0xC4; BYTE $0xA2; BYTE $0x7A; BYTE $0x4B; BYTE $0x5C; BYTE $0x0B; BYTE $0x40 // tilestored [rbx+r9*1+0x40],tmm3
 	MOVQ 168(DI), AX
-	ADDQ AX, 200(DI)
+	ADDQ AX, 216(DI)
 	ADDQ $32, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -1262,7 +1383,7 @@ TEXT ·amx2x2Add(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 200(DI)
+	MOVQ AX, 216(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -1272,7 +1393,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD8 // tilezero tmm3
 	JMP reduce
 load:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tileloadd tmm1,[rax+rdx*1+0x40]
@@ -1282,9 +1403,14 @@ reduce:
 	MOVQ 24(SI), CX
 	TESTQ CX, CX
 	JZ end
+	MOVQ 80(DI), AX
+	ADDQ 8(SI), AX
+	MOVQ AX, 224(DI)
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
 tap:
+	MOVQ 232(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -1295,6 +1421,16 @@ tap:
 	ADDQ 8(AX), R9
 	MOVQ 120(DI), DX
 step:
+	MOVQ 200(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 128(AX)
+	ADDQ 208(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 224(DI), AX
+	PREFETCHT0 0(AX)
+	PREFETCHT0 64(AX)
+	ADDQ 160(DI), AX
+	MOVQ AX, 224(DI)
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x19 // tileloadd tmm6,[r9+r11*1]
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm6
@@ -1308,11 +1444,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, AX
+	ADDQ $16, 232(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tilestored [rax+rdx*1+0x40],tmm1
@@ -1334,7 +1470,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 200(DI)
+	ADDQ AX, 216(DI)
 	ADDQ $32, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -1356,7 +1492,7 @@ TEXT ·amx2x2Round(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 200(DI)
+	MOVQ AX, 216(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -1366,7 +1502,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD8 // tilezero tmm3
 	JMP reduce
 load:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tileloadd tmm1,[rax+rdx*1+0x40]
@@ -1378,7 +1514,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
 tap:
+	MOVQ 232(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -1402,11 +1540,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, AX
+	ADDQ $16, 232(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tilestored [rax+rdx*1+0x40],tmm1
@@ -1426,7 +1564,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 200(DI)
+	ADDQ AX, 216(DI)
 	ADDQ $32, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -1448,7 +1586,7 @@ TEXT ·amx2x2AddRound(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 200(DI)
+	MOVQ AX, 216(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -1458,7 +1596,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD8 // tilezero tmm3
 	JMP reduce
 load:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tileloadd tmm1,[rax+rdx*1+0x40]
@@ -1470,7 +1608,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
 tap:
+	MOVQ 232(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -1494,11 +1634,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, AX
+	ADDQ $16, 232(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 200(DI), AX
+	MOVQ 216(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tilestored [rax+rdx*1+0x40],tmm1
@@ -1524,7 +1664,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 200(DI)
+	ADDQ AX, 216(DI)
 	ADDQ $32, SI
 	DECQ 112(DI)
 	JNZ tile

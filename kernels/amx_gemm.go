@@ -47,8 +47,7 @@ func widenMatrix(a []uint16, lda, rows int, k span, kOuter bool) (*scratch[float
 }
 
 // amxTerms is how many terms of float32 results tiles add up before they are added
-// to C: so much of amxGemmRows rows, 1 MB, stays in the second-level cache while panels
-// of B pass by.
+// to C.
 const amxTerms = 2048
 
 // amxMatrices is a product with its operands as tiles read them.
@@ -82,14 +81,16 @@ func amxGemm(transA, transB bool, m, n, k int, a []uint16, lda int, b []uint16, 
 	g.panels = panels.data
 	g.packB(b, ldb, transB, k)
 	chunks := ceilDiv(m, amxGemmRows)
+	rows := ceilTo(ceilDiv(m, chunks), amxRows) // as many in each
 	groups := min(ceilDiv(n, amxPanel), max(1, ceilDiv(gemmMinTasks, chunks)))
 	Parallel(chunks*groups, func(t int) {
-		g.block(blockSpan(amxGemmRows, m, t/groups), split(ceilDiv(n, amxPanel), groups, t%groups))
+		g.block(blockSpan(rows, m, t/groups), split(ceilDiv(n, amxPanel), groups, t%groups))
 	})
 }
 
-// amxGemmRows is how many rows of A share a panel of B while it is in cache.
-const amxGemmRows = 8 * amxRows
+// amxGemmRows is up to how many rows of A share a panel of B: amxTerms of so many, 1.5 MB,
+// stay in the second-level cache while panels pass by.
+const amxGemmRows = 12 * amxRows
 
 // packA writes A with rows that are filled up with zeros to whole steps.
 func (g *amxMatrices) packA(a []uint16, lda int, trans bool, k int) {
@@ -151,6 +152,11 @@ func (g *amxMatrices) block(rows, panels span) {
 			col := p * amxPanel
 			args.a, args.b = unsafe.Pointer(&g.a[rows.from*g.lda+k]), unsafe.Pointer(&g.panels[p*g.k*amxPanel+k*amxPanel])
 			args.c = unsafe.Pointer(&g.c[rows.from*g.ldc+col])
+			args.aheadStep = 0
+			if p+1 < panels.to { // the next panel, which all row tiles would wait for
+				args.ahead = uintptr(unsafe.Pointer(&g.panels[((p+1)*g.k+k)*amxPanel]))
+				args.aheadStep = ceilDiv(2*g.step*amxPanel, ceilDiv(rows.len(), amxRows))
+			}
 			eachRowTiles(rows.len(), whole, rest, func(tileRows, _ int, list []amxTile) {
 				args.shape(tileRows, min(amxPanel, g.n-col), g.step)
 				args.run(end, list)

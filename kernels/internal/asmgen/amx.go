@@ -30,7 +30,11 @@ const (
 	amxRows      = 176
 	amxMask      = 184
 	amxLoad      = 192
-	amxStripNow  = 200
+	amxAhead     = 200
+	amxAheadStep = 208
+	amxStripNow  = 216
+	amxCAhead    = 224
+	amxTapNow    = 232
 )
 
 // Offsets in amxTile and in brgemmTap, and their sizes.
@@ -97,7 +101,7 @@ func amxTable() []byte {
 //
 // Registers:
 //
-//	DI args  SI entry of the list  AX tap  CX taps left  DX steps left
+//	DI args  SI entry of the list  CX taps left  DX steps left  AX scratch
 //	R8, BX: A of both row tiles  R9 B  R10, R11 row strides of A, B  R12, R13 a step of A, B
 type amxKernel struct {
 	a          *assembly
@@ -139,6 +143,26 @@ func (k amxKernel) emit() {
 // vectors tells whether vector instructions see the sums last.
 func (k amxKernel) vectors() bool { return k.end != "Strip" && k.end != "Store" }
 
+// fetches tells whether the kernel fetches ahead: where C is float32 it is large, as GEMM's.
+func (k amxKernel) fetches() bool { return k.end == "Store" || k.end == "Add" }
+
+// fetch asks for four lines of what is to be in the second-level cache for a later call, of
+// which the cache fetches every other one on its own, and for a row of C.
+func (k amxKernel) fetch() {
+	a := k.a
+	a.op("MOVQ %d(DI), AX", amxAhead)
+	a.op("PREFETCHT1 0(AX)")
+	a.op("PREFETCHT1 128(AX)")
+	a.op("ADDQ %d(DI), AX", amxAheadStep)
+	a.op("MOVQ AX, %d(DI)", amxAhead)
+	a.op("MOVQ %d(DI), AX", amxCAhead)
+	for j := range k.cols {
+		a.op("PREFETCHT0 %d(AX)", tileRowBytes*j)
+	}
+	a.op("ADDQ %d(DI), AX", amxCRow)
+	a.op("MOVQ AX, %d(DI)", amxCAhead)
+}
+
 // eachC visits the tiles of C with their places in the strip.
 func (k amxKernel) eachC(visit func(tile, row, col int)) {
 	for i := range k.rows {
@@ -169,9 +193,16 @@ func (k amxKernel) reduce() {
 	a.op("MOVQ %d(SI), CX", amxTileNumTaps)
 	a.op("TESTQ CX, CX")
 	a.op("JZ end")
+	if k.fetches() {
+		a.op("MOVQ %d(DI), AX", amxC)
+		a.op("ADDQ %d(SI), AX", amxTileC)
+		a.op("MOVQ AX, %d(DI)", amxCAhead)
+	}
 	a.op("MOVQ %d(DI), AX", amxTaps)
 	a.op("ADDQ %d(SI), AX", amxTileTaps)
+	a.op("MOVQ AX, %d(DI)", amxTapNow)
 	a.label("tap")
+	a.op("MOVQ %d(DI), AX", amxTapNow)
 	a.op("MOVQ %d(DI), R8", amxA)
 	a.op("ADDQ %d(SI), R8", amxTileA)
 	a.op("ADDQ %d(AX), R8", tapA)
@@ -184,6 +215,9 @@ func (k amxKernel) reduce() {
 	a.op("ADDQ %d(AX), R9", tapB)
 	a.op("MOVQ %d(DI), DX", amxSteps)
 	a.label("step")
+	if k.fetches() {
+		k.fetch()
+	}
 	a.tileLoad(6, "R9", "R11", 0)
 	a.tileLoad(4, "R8", "R10", 0)
 	a.tileProduct(0, 4, 6)
@@ -203,7 +237,7 @@ func (k amxKernel) reduce() {
 	a.op("ADDQ R13, R9")
 	a.op("DECQ DX")
 	a.op("JNZ step")
-	a.op("ADDQ $%d, AX", tapSize)
+	a.op("ADDQ $%d, %d(DI)", tapSize, amxTapNow)
 	a.op("DECQ CX")
 	a.op("JNZ tap")
 	a.label("end")
