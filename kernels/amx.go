@@ -60,13 +60,17 @@ type amxArgs struct {
 
 	_ [3]uintptr // of the assembly: the current tile of the strip, the next row of C, and the current tap
 
+	// Of amxLines: from a pixel of A to the next, from the last one to the first of the
+	// next step, from a column of the kernel to the next in B, from a pixel of C to the next.
+	aPixel, aBack, bTap, cPixel int
+
 	kernels *[numAMXEnds]func(*amxArgs)
 	own     *[amxStripLen]float32 // the strip where none is kept; apart, so that it is aligned
 }
 
 // amxTile is one row tile: byte offsets of A and C, and its taps, at a byte offset
-// too.
-type amxTile struct{ a, c, taps, numTaps int }
+// too. Edges is for lines.
+type amxTile struct{ a, c, taps, numTaps, edges int }
 
 const tapBytes = int(unsafe.Sizeof(brgemmTap{}))
 
@@ -82,8 +86,15 @@ const (
 	numAMXEnds
 )
 
-// amxKernels are the micro-kernels in use; nil where there are none.
-var amxKernels *[2][2][numAMXEnds]func(*amxArgs)
+// amxKernelTable holds micro-kernels: those of row tiles by number of row tiles less one,
+// of column tiles less one, and end; those of lines by end.
+type amxKernelTable struct {
+	tiles [2][2][numAMXEnds]func(*amxArgs)
+	lines [numAMXEnds]func(*amxArgs)
+}
+
+// amxKernels are those in use; nil where there are none.
+var amxKernels *amxKernelTable
 
 var amxArgsPool = sync.Pool{New: func() any { return &amxArgs{own: new([amxStripLen]float32)} }}
 
@@ -129,24 +140,27 @@ func (args *amxArgs) shape(rows, cols, step int) {
 			tile(6+i, step/2, half(cols, i)*4)
 		}
 	}
-	args.kernels = &amxKernels[index(rows > amxHalf)][index(cols > amxHalf)]
+	args.kernels = &amxKernels.tiles[index(rows > amxHalf)][index(cols > amxHalf)]
 }
 
 // maxAMXSteps bounds one assembly call to about 40 microseconds, counting steps of
 // 100 cycles, and the sum of one row tile.
 const maxAMXSteps = 1024
 
-// run computes the row tiles of a list, in as many assembly calls as their length
-// asks for.
-func (args *amxArgs) run(end amxEnd, list []amxTile) {
+// run computes the row tiles of a list.
+func (args *amxArgs) run(end amxEnd, list []amxTile) { args.calls(end, list, 1) }
+
+// calls computes a list in as many assembly calls as its length asks for; a step is as
+// long as several of row tiles.
+func (args *amxArgs) calls(end amxEnd, list []amxTile, several int) {
 	kernel, strip := args.kernels[end], args.strip
 	if args.aheadStep == 0 {
 		args.ahead = uintptr(args.b) // is in cache; no memory would cost a walk through page tables
 	}
 	for from := 0; from < len(list); {
 		to, work := from, 0
-		for to < len(list) && (to == from || work+list[to].numTaps*args.steps <= maxAMXSteps) {
-			work += list[to].numTaps * args.steps
+		for to < len(list) && (to == from || work+several*list[to].numTaps*args.steps <= maxAMXSteps) {
+			work += several * list[to].numTaps * args.steps
 			to++
 		}
 		args.list, args.tiles = &list[from], to-from

@@ -54,7 +54,7 @@ end:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	MOVQ 168(DI), AX
 	ADDQ AX, 216(DI)
-	ADDQ $32, SI
+	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
@@ -126,7 +126,7 @@ end:
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x08 // tilestored [r8+r9*1],tmm0
 	MOVQ 168(DI), AX
 	ADDQ AX, 216(DI)
-	ADDQ $32, SI
+	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
@@ -137,7 +137,6 @@ end:
 TEXT ·amx1x1Add(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), DI
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0x07 // ldtilecfg [rdi]
-	// one bit of the mask per column
 	MOVQ 184(DI), AX
 	KMOVD AX, K1
 	KSHIFTRD $16, K1, K2
@@ -213,7 +212,7 @@ row:
 	JNZ row
 	MOVQ 168(DI), AX
 	ADDQ AX, 216(DI)
-	ADDQ $32, SI
+	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
@@ -224,7 +223,6 @@ row:
 TEXT ·amx1x1Round(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), DI
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0x07 // ldtilecfg [rdi]
-	// one bit of the mask per column
 	MOVQ 184(DI), AX
 	KMOVD AX, K1
 	KSHIFTRD $16, K1, K2
@@ -288,7 +286,7 @@ row:
 	JNZ row
 	MOVQ 168(DI), AX
 	ADDQ AX, 216(DI)
-	ADDQ $32, SI
+	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
@@ -299,7 +297,6 @@ row:
 TEXT ·amx1x1AddRound(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), DI
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0x07 // ldtilecfg [rdi]
-	// one bit of the mask per column
 	MOVQ 184(DI), AX
 	KMOVD AX, K1
 	KSHIFTRD $16, K1, K2
@@ -366,7 +363,7 @@ row:
 	JNZ row
 	MOVQ 168(DI), AX
 	ADDQ AX, 216(DI)
-	ADDQ $32, SI
+	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
@@ -430,7 +427,7 @@ end:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tilestored [rax+rdx*1+0x40],tmm1
 	MOVQ 168(DI), AX
 	ADDQ AX, 216(DI)
-	ADDQ $32, SI
+	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
@@ -508,7 +505,7 @@ end:
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7A; BYTE $0x4B; BYTE $0x4C; BYTE $0x08; BYTE $0x40 // tilestored [r8+r9*1+0x40],tmm1
 	MOVQ 168(DI), AX
 	ADDQ AX, 216(DI)
-	ADDQ $32, SI
+	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
@@ -519,7 +516,6 @@ end:
 TEXT ·amx1x2Add(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), DI
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0x07 // ldtilecfg [rdi]
-	// one bit of the mask per column
 	MOVQ 184(DI), AX
 	KMOVD AX, K1
 	KSHIFTRD $16, K1, K2
@@ -604,7 +600,7 @@ row:
 	JNZ row
 	MOVQ 168(DI), AX
 	ADDQ AX, 216(DI)
-	ADDQ $32, SI
+	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
@@ -615,7 +611,6 @@ row:
 TEXT ·amx1x2Round(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), DI
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0x07 // ldtilecfg [rdi]
-	// one bit of the mask per column
 	MOVQ 184(DI), AX
 	KMOVD AX, K1
 	KSHIFTRD $16, K1, K2
@@ -685,7 +680,7 @@ row:
 	JNZ row
 	MOVQ 168(DI), AX
 	ADDQ AX, 216(DI)
-	ADDQ $32, SI
+	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
@@ -696,7 +691,6 @@ row:
 TEXT ·amx1x2AddRound(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), DI
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0x07 // ldtilecfg [rdi]
-	// one bit of the mask per column
 	MOVQ 184(DI), AX
 	KMOVD AX, K1
 	KSHIFTRD $16, K1, K2
@@ -772,7 +766,7 @@ row:
 	JNZ row
 	MOVQ 168(DI), AX
 	ADDQ AX, 216(DI)
-	ADDQ $32, SI
+	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
@@ -840,7 +834,7 @@ end:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x800],tmm2
 	MOVQ 168(DI), AX
 	ADDQ AX, 216(DI)
-	ADDQ $32, SI
+	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
@@ -924,7 +918,7 @@ end:
 	BYTE $0xC4; BYTE $0xA2; BYTE $0x7A; BYTE $0x4B; BYTE $0x14; BYTE $0x0B // tilestored [rbx+r9*1],tmm2
 	MOVQ 168(DI), AX
 	ADDQ AX, 216(DI)
-	ADDQ $32, SI
+	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
@@ -935,7 +929,6 @@ end:
 TEXT ·amx2x1Add(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), DI
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0x07 // ldtilecfg [rdi]
-	// one bit of the mask per column
 	MOVQ 184(DI), AX
 	KMOVD AX, K1
 	KSHIFTRD $16, K1, K2
@@ -1020,7 +1013,7 @@ row:
 	JNZ row
 	MOVQ 168(DI), AX
 	ADDQ AX, 216(DI)
-	ADDQ $32, SI
+	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
@@ -1031,7 +1024,6 @@ row:
 TEXT ·amx2x1Round(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), DI
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0x07 // ldtilecfg [rdi]
-	// one bit of the mask per column
 	MOVQ 184(DI), AX
 	KMOVD AX, K1
 	KSHIFTRD $16, K1, K2
@@ -1104,7 +1096,7 @@ row:
 	JNZ row
 	MOVQ 168(DI), AX
 	ADDQ AX, 216(DI)
-	ADDQ $32, SI
+	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
@@ -1115,7 +1107,6 @@ row:
 TEXT ·amx2x1AddRound(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), DI
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0x07 // ldtilecfg [rdi]
-	// one bit of the mask per column
 	MOVQ 184(DI), AX
 	KMOVD AX, K1
 	KSHIFTRD $16, K1, K2
@@ -1191,7 +1182,7 @@ row:
 	JNZ row
 	MOVQ 168(DI), AX
 	ADDQ AX, 216(DI)
-	ADDQ $32, SI
+	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
@@ -1268,7 +1259,7 @@ end:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x9C; BYTE $0x10; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x840],tmm3
 	MOVQ 168(DI), AX
 	ADDQ AX, 216(DI)
-	ADDQ $32, SI
+	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
@@ -1362,7 +1353,7 @@ end:
 	BYTE $0xC4; BYTE $0xA2; BYTE $0x7A; BYTE $0x4B; BYTE $0x5C; BYTE $0x0B; BYTE $0x40 // tilestored [rbx+r9*1+0x40],tmm3
 	MOVQ 168(DI), AX
 	ADDQ AX, 216(DI)
-	ADDQ $32, SI
+	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
@@ -1373,7 +1364,6 @@ end:
 TEXT ·amx2x2Add(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), DI
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0x07 // ldtilecfg [rdi]
-	// one bit of the mask per column
 	MOVQ 184(DI), AX
 	KMOVD AX, K1
 	KSHIFTRD $16, K1, K2
@@ -1471,7 +1461,7 @@ row:
 	JNZ row
 	MOVQ 168(DI), AX
 	ADDQ AX, 216(DI)
-	ADDQ $32, SI
+	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
@@ -1482,7 +1472,6 @@ row:
 TEXT ·amx2x2Round(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), DI
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0x07 // ldtilecfg [rdi]
-	// one bit of the mask per column
 	MOVQ 184(DI), AX
 	KMOVD AX, K1
 	KSHIFTRD $16, K1, K2
@@ -1565,7 +1554,7 @@ row:
 	JNZ row
 	MOVQ 168(DI), AX
 	ADDQ AX, 216(DI)
-	ADDQ $32, SI
+	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
@@ -1576,7 +1565,6 @@ row:
 TEXT ·amx2x2AddRound(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), DI
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0x07 // ldtilecfg [rdi]
-	// one bit of the mask per column
 	MOVQ 184(DI), AX
 	KMOVD AX, K1
 	KSHIFTRD $16, K1, K2
@@ -1665,7 +1653,320 @@ row:
 	JNZ row
 	MOVQ 168(DI), AX
 	ADDQ AX, 216(DI)
-	ADDQ $32, SI
+	ADDQ $40, SI
+	DECQ 112(DI)
+	JNZ tile
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
+	VZEROUPPER
+	RET
+
+// func amxLineStrip(args *amxArgs)
+TEXT ·amxLineStrip(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0x07 // ldtilecfg [rdi]
+	MOVQ 128(DI), R10
+	MOVQ 144(DI), R11
+	MOVQ 240(DI), R12
+	MOVQ 152(DI), R13
+	MOVQ 88(DI), SI
+	MOVQ 104(DI), AX
+	MOVQ AX, 216(DI)
+tile:
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC8 // tilezero tmm1
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD0 // tilezero tmm2
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD8 // tilezero tmm3
+	MOVQ 24(SI), CX
+	MOVQ 96(DI), AX
+	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
+tap:
+	MOVQ 232(DI), AX
+	MOVQ 64(DI), R8
+	ADDQ 0(SI), R8
+	ADDQ 0(AX), R8
+	MOVQ 72(DI), R9
+	ADDQ 8(AX), R9
+	MOVQ 256(DI), AX
+	LEAQ (R9)(AX*1), BX
+	ADDQ BX, AX
+	MOVQ 120(DI), DX
+step:
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x2C; BYTE $0x19 // tileloadd tmm5,[r9+r11*1]
+	BYTE $0xC4; BYTE $0xA2; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x1B // tileloadd tmm6,[rbx+r11*1]
+	BYTE $0xC4; BYTE $0xA2; BYTE $0x7B; BYTE $0x4B; BYTE $0x3C; BYTE $0x18 // tileloadd tmm7,[rax+r11*1]
+	TESTQ $1, 32(SI)
+	JNE first
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x52; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm5
+first:
+	ADDQ R12, R8
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm6
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x52; BYTE $0x5C; BYTE $0xCC // tdpbf16ps tmm1,tmm4,tmm5
+	ADDQ R12, R8
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm7
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xCC // tdpbf16ps tmm1,tmm4,tmm6
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x52; BYTE $0x5C; BYTE $0xD4 // tdpbf16ps tmm2,tmm4,tmm5
+	ADDQ R12, R8
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xCC // tdpbf16ps tmm1,tmm4,tmm7
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xD4 // tdpbf16ps tmm2,tmm4,tmm6
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x52; BYTE $0x5C; BYTE $0xDC // tdpbf16ps tmm3,tmm4,tmm5
+	ADDQ R12, R8
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xD4 // tdpbf16ps tmm2,tmm4,tmm7
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xDC // tdpbf16ps tmm3,tmm4,tmm6
+	ADDQ R12, R8
+	TESTQ $2, 32(SI)
+	JNE last
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xDC // tdpbf16ps tmm3,tmm4,tmm7
+last:
+	ADDQ 248(DI), R8
+	ADDQ R13, R9
+	ADDQ R13, BX
+	ADDQ R13, AX
+	DECQ DX
+	JNZ step
+	ADDQ $16, 232(DI)
+	DECQ CX
+	JNZ tap
+	MOVQ 216(DI), AX
+	MOVQ $128, DX
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x8C; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x800],tmm1
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x1000],tmm2
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x9C; BYTE $0x10; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x1800],tmm3
+	MOVQ 168(DI), AX
+	ADDQ AX, 216(DI)
+	ADDQ $40, SI
+	DECQ 112(DI)
+	JNZ tile
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
+	VZEROUPPER
+	RET
+
+// func amxLineRound(args *amxArgs)
+TEXT ·amxLineRound(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0x07 // ldtilecfg [rdi]
+	MOVQ 184(DI), AX
+	KMOVD AX, K1
+	KSHIFTRD $16, K1, K2
+	MOVQ 128(DI), R10
+	MOVQ 144(DI), R11
+	MOVQ 240(DI), R12
+	MOVQ 152(DI), R13
+	MOVQ 88(DI), SI
+	MOVQ 104(DI), AX
+	MOVQ AX, 216(DI)
+tile:
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC8 // tilezero tmm1
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD0 // tilezero tmm2
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD8 // tilezero tmm3
+	MOVQ 24(SI), CX
+	MOVQ 96(DI), AX
+	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
+tap:
+	MOVQ 232(DI), AX
+	MOVQ 64(DI), R8
+	ADDQ 0(SI), R8
+	ADDQ 0(AX), R8
+	MOVQ 72(DI), R9
+	ADDQ 8(AX), R9
+	MOVQ 256(DI), AX
+	LEAQ (R9)(AX*1), BX
+	ADDQ BX, AX
+	MOVQ 120(DI), DX
+step:
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x2C; BYTE $0x19 // tileloadd tmm5,[r9+r11*1]
+	BYTE $0xC4; BYTE $0xA2; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x1B // tileloadd tmm6,[rbx+r11*1]
+	BYTE $0xC4; BYTE $0xA2; BYTE $0x7B; BYTE $0x4B; BYTE $0x3C; BYTE $0x18 // tileloadd tmm7,[rax+r11*1]
+	TESTQ $1, 32(SI)
+	JNE first
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x52; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm5
+first:
+	ADDQ R12, R8
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm6
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x52; BYTE $0x5C; BYTE $0xCC // tdpbf16ps tmm1,tmm4,tmm5
+	ADDQ R12, R8
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm7
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xCC // tdpbf16ps tmm1,tmm4,tmm6
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x52; BYTE $0x5C; BYTE $0xD4 // tdpbf16ps tmm2,tmm4,tmm5
+	ADDQ R12, R8
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xCC // tdpbf16ps tmm1,tmm4,tmm7
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xD4 // tdpbf16ps tmm2,tmm4,tmm6
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x52; BYTE $0x5C; BYTE $0xDC // tdpbf16ps tmm3,tmm4,tmm5
+	ADDQ R12, R8
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xD4 // tdpbf16ps tmm2,tmm4,tmm7
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xDC // tdpbf16ps tmm3,tmm4,tmm6
+	ADDQ R12, R8
+	TESTQ $2, 32(SI)
+	JNE last
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xDC // tdpbf16ps tmm3,tmm4,tmm7
+last:
+	ADDQ 248(DI), R8
+	ADDQ R13, R9
+	ADDQ R13, BX
+	ADDQ R13, AX
+	DECQ DX
+	JNZ step
+	ADDQ $16, 232(DI)
+	DECQ CX
+	JNZ tap
+	MOVQ 216(DI), AX
+	MOVQ $64, DX
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x8C; BYTE $0x10; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x400],tmm1
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x800],tmm2
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x9C; BYTE $0x10; BYTE $0x00; BYTE $0x0C; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0xc00],tmm3
+	MOVQ 160(DI), R9
+	MOVQ $4, BX
+	MOVQ 80(DI), R8
+	ADDQ 8(SI), R8
+pixel:
+	MOVQ R8, CX
+	ADDQ 264(DI), CX
+	MOVQ CX, 232(DI)
+	MOVQ $16, CX
+row:
+	VMOVUPS.Z (AX), K1, Z0
+	BYTE $0x62; BYTE $0xF2; BYTE $0x7E; BYTE $0x48; BYTE $0x72; BYTE $0xC0 // vcvtneps2bf16 ymm0,zmm0
+	VMOVDQU16 Y0, K1, (R8)
+	ADDQ DX, AX
+	ADDQ R9, R8
+	DECQ CX
+	JNZ row
+	MOVQ 232(DI), R8
+	DECQ BX
+	JNZ pixel
+	MOVQ 168(DI), AX
+	ADDQ AX, 216(DI)
+	ADDQ $40, SI
+	DECQ 112(DI)
+	JNZ tile
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
+	VZEROUPPER
+	RET
+
+// func amxLineAddRound(args *amxArgs)
+TEXT ·amxLineAddRound(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0x07 // ldtilecfg [rdi]
+	MOVQ 184(DI), AX
+	KMOVD AX, K1
+	KSHIFTRD $16, K1, K2
+	MOVQ 128(DI), R10
+	MOVQ 144(DI), R11
+	MOVQ 240(DI), R12
+	MOVQ 152(DI), R13
+	MOVQ 88(DI), SI
+	MOVQ 104(DI), AX
+	MOVQ AX, 216(DI)
+tile:
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC8 // tilezero tmm1
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD0 // tilezero tmm2
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD8 // tilezero tmm3
+	MOVQ 24(SI), CX
+	MOVQ 96(DI), AX
+	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
+tap:
+	MOVQ 232(DI), AX
+	MOVQ 64(DI), R8
+	ADDQ 0(SI), R8
+	ADDQ 0(AX), R8
+	MOVQ 72(DI), R9
+	ADDQ 8(AX), R9
+	MOVQ 256(DI), AX
+	LEAQ (R9)(AX*1), BX
+	ADDQ BX, AX
+	MOVQ 120(DI), DX
+step:
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x2C; BYTE $0x19 // tileloadd tmm5,[r9+r11*1]
+	BYTE $0xC4; BYTE $0xA2; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x1B // tileloadd tmm6,[rbx+r11*1]
+	BYTE $0xC4; BYTE $0xA2; BYTE $0x7B; BYTE $0x4B; BYTE $0x3C; BYTE $0x18 // tileloadd tmm7,[rax+r11*1]
+	TESTQ $1, 32(SI)
+	JNE first
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x52; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm5
+first:
+	ADDQ R12, R8
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm6
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x52; BYTE $0x5C; BYTE $0xCC // tdpbf16ps tmm1,tmm4,tmm5
+	ADDQ R12, R8
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm7
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xCC // tdpbf16ps tmm1,tmm4,tmm6
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x52; BYTE $0x5C; BYTE $0xD4 // tdpbf16ps tmm2,tmm4,tmm5
+	ADDQ R12, R8
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xCC // tdpbf16ps tmm1,tmm4,tmm7
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xD4 // tdpbf16ps tmm2,tmm4,tmm6
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x52; BYTE $0x5C; BYTE $0xDC // tdpbf16ps tmm3,tmm4,tmm5
+	ADDQ R12, R8
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xD4 // tdpbf16ps tmm2,tmm4,tmm7
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xDC // tdpbf16ps tmm3,tmm4,tmm6
+	ADDQ R12, R8
+	TESTQ $2, 32(SI)
+	JNE last
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xDC // tdpbf16ps tmm3,tmm4,tmm7
+last:
+	ADDQ 248(DI), R8
+	ADDQ R13, R9
+	ADDQ R13, BX
+	ADDQ R13, AX
+	DECQ DX
+	JNZ step
+	ADDQ $16, 232(DI)
+	DECQ CX
+	JNZ tap
+	MOVQ 216(DI), AX
+	MOVQ $64, DX
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x8C; BYTE $0x10; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x400],tmm1
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x800],tmm2
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x9C; BYTE $0x10; BYTE $0x00; BYTE $0x0C; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0xc00],tmm3
+	MOVQ 160(DI), R9
+	MOVQ $4, BX
+	MOVQ 80(DI), R8
+	ADDQ 8(SI), R8
+pixel:
+	MOVQ R8, CX
+	ADDQ 264(DI), CX
+	MOVQ CX, 232(DI)
+	MOVQ $16, CX
+row:
+	VMOVUPS.Z (AX), K1, Z0
+	VPMOVZXWD.Z 0(R8), K1, Z2
+	VPSLLD $16, Z2, Z2
+	VADDPS Z2, Z0, Z0
+	BYTE $0x62; BYTE $0xF2; BYTE $0x7E; BYTE $0x48; BYTE $0x72; BYTE $0xC0 // vcvtneps2bf16 ymm0,zmm0
+	VMOVDQU16 Y0, K1, (R8)
+	ADDQ DX, AX
+	ADDQ R9, R8
+	DECQ CX
+	JNZ row
+	MOVQ 232(DI), R8
+	DECQ BX
+	JNZ pixel
+	MOVQ 168(DI), AX
+	ADDQ AX, 216(DI)
+	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease

@@ -21,7 +21,8 @@ func amxPackedLen(s Conv2dShape, d ConvDirection) int {
 }
 
 // amxPanelLen is the length of a panel of packed weights,
-// [KH*KW][depth/2][32][2]; where the input is unfolded all of KH*KW*C is one depth.
+// [KH*KW][depth/2][32][2]; where the input is unfolded all of KH*KW*C is one depth. For
+// lines it is two panels of 16 columns.
 func amxPanelLen(s Conv2dShape, d ConvDirection) int {
 	depth, _ := d.depthWidth(s)
 	if d == ConvForward && s.unfolds() {
@@ -36,7 +37,7 @@ func amxPanelLen(s Conv2dShape, d ConvDirection) int {
 func amxPack(dst []uint16, w []float32, scale float32, s Conv2dShape, d ConvDirection) {
 	depth, width := d.depthWidth(s)
 	taps, panelLen := s.KH*s.KW, amxPanelLen(s, d)
-	unfolds := d == ConvForward && s.unfolds()
+	unfolds, lined := d == ConvForward && s.unfolds(), s.amxLined(d)
 	block := packDepth
 	if unfolds {
 		block = depth
@@ -64,7 +65,11 @@ func amxPack(dst []uint16, w []float32, scale float32, s Conv2dShape, d ConvDire
 			return
 		}
 		// The taps of a row lie side by side as panels do.
-		pairRows(panel[rows.from*amxPanel:], depth*amxPanel, turned, taps*amxPanel, rows.len(), taps*amxPanel)
+		to, columns := pairLayout{depth * amxPanel, 2 * amxPanel, amxPanel}, amxPanel
+		if lined {
+			to, columns = pairLayout{depth * amxHalf, 2 * amxHalf, panelLen / 2}, amxHalf
+		}
+		pairRowsAs(panel[rows.from*columns:], to, turned, taps*amxPanel, rows.len(), taps*amxPanel)
 	}
 	tasks := cutPanels(ceilDiv(width, amxPanel), ceilDiv(depth, block))
 	Parallel(tasks.count(), func(task int) {
@@ -111,6 +116,8 @@ func amxBackwardData(dx, dy, packed []uint16, s Conv2dShape, accumulate bool) {
 
 // amxConv is a plan at work: the result c from the operand a.
 type amxConv struct {
+	shape           Conv2dShape
+	direction       ConvDirection
 	plan            *amxPlan
 	c, a, packed    []uint16
 	width, panelLen int
@@ -124,7 +131,7 @@ const amxThreadTasks = 16
 // amxProduct runs a plan.
 func amxProduct(c, a, packed []uint16, s Conv2dShape, d ConvDirection, end amxEnd, e *amxEpilogue) {
 	_, width := d.depthWidth(s)
-	p := &amxConv{plan: planAMX(s, d), c: c, a: a, packed: packed, width: width, panelLen: amxPanelLen(s, d), end: end, epilogue: e}
+	p := &amxConv{shape: s, direction: d, plan: planAMX(s, d), c: c, a: a, packed: packed, width: width, panelLen: amxPanelLen(s, d), end: end, epilogue: e}
 	chunks, panels := len(p.plan.chunks), ceilDiv(width, amxPanel)
 	// Few chunks: the panels of weights are shared out too. Many: neighbours, which
 	// read the same lines of the operand, stay on one thread.
@@ -142,6 +149,10 @@ func amxProduct(c, a, packed []uint16, s Conv2dShape, d ConvDirection, end amxEn
 
 // chunk computes a chunk for a group of panels of weights.
 func (p *amxConv) chunk(args *amxArgs, chunk *amxChunk, panels span) {
+	if chunk.blocks != nil {
+		p.lineChunk(args, chunk, panels)
+		return
+	}
 	strip := args.chunkStrip(len(chunk.runs[0]), len(chunk.runs) > 1 || p.epilogue != nil)
 	defer strip.drop()
 	args.a, args.taps = unsafe.Pointer(&p.a[0]), unsafe.SliceData(p.plan.taps)

@@ -23,6 +23,7 @@ type amxPlan struct {
 type amxChunk struct {
 	rows, aRow, cRow int         // strides in elements
 	runs             [][]amxTile // by run, the same tiles
+	blocks           []amxTile   // instead of them, unless nil: of lines
 }
 
 const (
@@ -88,6 +89,10 @@ func newAMXPlan(s Conv2dShape, d ConvDirection) *amxPlan {
 	}
 	b := &amxPlanner{s: s, d: d, resultW: resultW, sourceW: sourceW, plan: new(amxPlan)}
 	b.depth, b.width = d.depthWidth(s)
+	if s.amxLined(d) {
+		b.lines()
+		return b.plan
+	}
 	b.cutRuns()
 	lines := d.axis(resultH, sourceH, s.KH, s.Stride, s.Padding)
 	columns := d.axis(resultW, sourceW, s.KW, s.Stride, s.Padding)

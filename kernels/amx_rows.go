@@ -20,6 +20,7 @@ type amxRowsArgs struct {
 	dstTile, srcTile int
 	index            unsafe.Pointer // for a permutation
 	second           int            // from the first row of a pair to the second
+	half             int            // from the first 16 columns of a panel to the others, of float32
 }
 
 var amxRowsArgsPool = sync.Pool{New: func() any { return new(amxRowsArgs) }}
@@ -62,18 +63,28 @@ var (
 	}()
 )
 
+// pairLayout is where panels of 32 columns of pairs of rows go, in elements: from a panel
+// to the next, from a pair of rows to the next, and from the first 16 columns, which lie
+// side by side, to the others.
+type pairLayout struct{ panel, row, half int }
+
 // pairRows writes panels of 32 columns, [ceil(rows/2)][32][2]: pairs of rows
 // interleaved, filled up with zeros, dstPanel apart. Of src, n columns are taken;
 // float32 is rounded.
+func pairRows[T uint16 | float32](dst []uint16, dstPanel int, src []T, srcRow, rows, n int) {
+	pairRowsAs(dst, pairLayout{dstPanel, 2 * amxPanel, amxPanel}, src, srcRow, rows, n)
+}
+
+// pairRowsAs is pairRows with another layout, which only float32 may have.
 //
 //go:norace
-func pairRows[T uint16 | float32](dst []uint16, dstPanel int, src []T, srcRow, rows, n int) {
+func pairRowsAs[T uint16 | float32](dst []uint16, to pairLayout, src []T, srcRow, rows, n int) {
 	if rows == 0 || n == 0 {
 		return
 	}
 	panels := ceilDiv(n, amxPanel)
 	// The ends are checked here: the kernel cannot.
-	_, _ = dst[(panels-1)*dstPanel+ceilDiv(rows, 2)*2*amxPanel-1], src[lastOf(rows, srcRow, n)]
+	_, _ = dst[(panels-1)*to.panel+(ceilDiv(rows, 2)-1)*to.row+to.half+amxPanel-1], src[lastOf(rows, srcRow, n)]
 	table := &amxRowTables[CurrentLevel()]
 	elem := int(unsafe.Sizeof(src[0]))
 	kernel, permutation := table.pair, unsafe.Pointer(&pairQuads)
@@ -81,19 +92,19 @@ func pairRows[T uint16 | float32](dst []uint16, dstPanel int, src []T, srcRow, r
 		kernel, permutation = table.roundPair, unsafe.Pointer(&pairWords)
 	}
 	if kernel == nil {
-		pairRowsPortable(dst, dstPanel, src, srcRow, rows, n)
+		pairRowsPortable(dst, to, src, srcRow, rows, n)
 		return
 	}
-	args := amxRowsArgs{srcRow: 2 * srcRow * elem, dstRow: 4 * amxPanel, dstTile: 2 * dstPanel, srcTile: amxPanel * elem, second: srcRow * elem, index: permutation}
+	args := amxRowsArgs{srcRow: 2 * srcRow * elem, dstRow: 2 * to.row, dstTile: 2 * to.panel, srcTile: amxPanel * elem, second: srcRow * elem, half: 2 * to.half, index: permutation}
 	// Whole panels and a ragged one, whole pairs and half a one.
 	part := func(panel, panels, cols int) {
 		args.tiles, args.mask, args.mask2 = panels, 1<<cols-1, 1<<cols-1
-		args.dst, args.src, args.rows = unsafe.Pointer(&dst[panel*dstPanel]), unsafe.Pointer(&src[panel*amxPanel]), rows/2
+		args.dst, args.src, args.rows = unsafe.Pointer(&dst[panel*to.panel]), unsafe.Pointer(&src[panel*amxPanel]), rows/2
 		if rows > 1 {
 			args.call(kernel)
 		}
 		if rows%2 == 1 {
-			args.dst, args.src = unsafe.Pointer(&dst[panel*dstPanel+(rows-1)*amxPanel]), unsafe.Pointer(&src[(rows-1)*srcRow+panel*amxPanel])
+			args.dst, args.src = unsafe.Pointer(&dst[panel*to.panel+rows/2*to.row]), unsafe.Pointer(&src[(rows-1)*srcRow+panel*amxPanel])
 			args.rows, args.mask2 = 1, 0
 			args.call(kernel)
 		}
@@ -107,20 +118,20 @@ func pairRows[T uint16 | float32](dst []uint16, dstPanel int, src []T, srcRow, r
 }
 
 //go:norace
-func pairRowsPortable[T uint16 | float32](dst []uint16, dstPanel int, src []T, srcRow, rows, n int) {
+func pairRowsPortable[T uint16 | float32](dst []uint16, to pairLayout, src []T, srcRow, rows, n int) {
 	for p := range ceilDiv(n, amxPanel) {
-		panel := dst[p*dstPanel : p*dstPanel+ceilDiv(rows, 2)*2*amxPanel]
-		clear(panel)
-		for i := range rows {
-			for j, v := range src[i*srcRow+p*amxPanel : i*srcRow+min((p+1)*amxPanel, n)] {
+		for i := range ceilTo(rows, 2) {
+			for j := range amxPanel {
 				h := uint16(0)
-				switch v := any(v).(type) {
-				case uint16:
-					h = v
-				case float32:
-					h = amxRound(v)
+				if col := p*amxPanel + j; i < rows && col < n {
+					switch v := any(src[i*srcRow+col]).(type) {
+					case uint16:
+						h = v
+					case float32:
+						h = amxRound(v)
+					}
 				}
-				panel[i/2*2*amxPanel+2*j+i%2] = h
+				dst[p*to.panel+i/2*to.row+j/amxHalf*to.half+j%amxHalf*2+i%2] = h
 			}
 		}
 	}

@@ -62,12 +62,23 @@ func amx2x2Round(args *amxArgs)
 //go:noescape
 func amx2x2AddRound(args *amxArgs)
 
-// By row tiles less one, column tiles less one, end.
-var amxTileKernels = [2][2][numAMXEnds]func(*amxArgs){
-	{{amxEndStrip: amx1x1Strip, amxEndStore: amx1x1Store, amxEndAdd: amx1x1Add, amxEndRound: amx1x1Round, amxEndAddRound: amx1x1AddRound},
-		{amxEndStrip: amx1x2Strip, amxEndStore: amx1x2Store, amxEndAdd: amx1x2Add, amxEndRound: amx1x2Round, amxEndAddRound: amx1x2AddRound},
+//go:noescape
+func amxLineStrip(args *amxArgs)
+
+//go:noescape
+func amxLineRound(args *amxArgs)
+
+//go:noescape
+func amxLineAddRound(args *amxArgs)
+
+var amxTileKernels = amxKernelTable{
+	tiles: [2][2][numAMXEnds]func(*amxArgs){
+		{{amxEndStrip: amx1x1Strip, amxEndStore: amx1x1Store, amxEndAdd: amx1x1Add, amxEndRound: amx1x1Round, amxEndAddRound: amx1x1AddRound},
+			{amxEndStrip: amx1x2Strip, amxEndStore: amx1x2Store, amxEndAdd: amx1x2Add, amxEndRound: amx1x2Round, amxEndAddRound: amx1x2AddRound},
+		},
+		{{amxEndStrip: amx2x1Strip, amxEndStore: amx2x1Store, amxEndAdd: amx2x1Add, amxEndRound: amx2x1Round, amxEndAddRound: amx2x1AddRound},
+			{amxEndStrip: amx2x2Strip, amxEndStore: amx2x2Store, amxEndAdd: amx2x2Add, amxEndRound: amx2x2Round, amxEndAddRound: amx2x2AddRound},
+		},
 	},
-	{{amxEndStrip: amx2x1Strip, amxEndStore: amx2x1Store, amxEndAdd: amx2x1Add, amxEndRound: amx2x1Round, amxEndAddRound: amx2x1AddRound},
-		{amxEndStrip: amx2x2Strip, amxEndStore: amx2x2Store, amxEndAdd: amx2x2Add, amxEndRound: amx2x2Round, amxEndAddRound: amx2x2AddRound},
-	},
+	lines: [numAMXEnds]func(*amxArgs){amxEndStrip: amxLineStrip, amxEndRound: amxLineRound, amxEndAddRound: amxLineAddRound},
 }

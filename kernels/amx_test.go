@@ -221,6 +221,43 @@ var amxCases = []Conv2dShape{
 	{2, 16, 5, 4, 32, 1, 1, 2, 0}, {1, 16, 3, 3, 16, 1, 1, 3, 1}, {8, 6, 2, 2, 8, 1, 1, 2, 1}, {3, 16, 2, 2, 16, 3, 3, 1, 2}, {2, 14, 8, 9, 10, 7, 7, 3, 2}, {1, 7, 1, 1, 9, 1, 1, 1, 0},
 	{1, 8, 12, 11, 10, 3, 3, 1, 1}, {2, 140, 4, 4, 136, 3, 3, 1, 1}, // boxes and groups of channels
 	{2, 8, 1, 1, 16, 2, 2, 20, 5}, {2, 140, 1, 1, 136, 2, 2, 20, 5}, // nothing but padding
+	// Lines, forward, backward data, both: one block, several, halves of panels, ragged ones.
+	{16, 160, 1, 4, 17, 3, 3, 1, 1}, {48, 170, 3, 8, 33, 3, 3, 1, 1}, {16, 35, 2, 4, 160, 3, 3, 1, 1}, {32, 162, 2, 12, 160, 3, 3, 1, 1},
+}
+
+// Lines are for long sums of whole blocks; weights that are packed for them are no others.
+func TestAMXLines(t *testing.T) {
+	for _, c := range []struct {
+		s    Conv2dShape
+		want [3]bool // forward, backward data, backward weights
+	}{
+		{Conv2dShape{32, 160, 32, 32, 160, 3, 3, 1, 1}, [3]bool{true, true, false}},
+		{Conv2dShape{16, 512, 1, 4, 512, 3, 3, 1, 1}, [3]bool{true, true, false}},
+		{Conv2dShape{32, 160, 32, 32, 64, 3, 3, 1, 1}, [3]bool{true, false, false}},
+		{Conv2dShape{32, 16, 32, 32, 160, 3, 3, 1, 1}, [3]bool{false, true, false}},
+		{Conv2dShape{128, 128, 16, 16, 128, 3, 3, 1, 1}, [3]bool{}},
+		{Conv2dShape{24, 160, 32, 32, 160, 3, 3, 1, 1}, [3]bool{}},
+		{Conv2dShape{32, 160, 32, 30, 160, 3, 3, 1, 1}, [3]bool{}},
+		{Conv2dShape{32, 160, 32, 32, 160, 3, 3, 2, 1}, [3]bool{}},
+		{Conv2dShape{32, 160, 32, 32, 160, 3, 3, 1, 0}, [3]bool{}},
+		{Conv2dShape{32, 1600, 32, 32, 1600, 1, 1, 1, 0}, [3]bool{}},
+	} {
+		for d, want := range c.want {
+			d := ConvDirection(d)
+			if got := c.s.amxLined(d); got != want {
+				t.Errorf("%+v %v: in lines %v", c.s, d, got)
+			}
+			if d == ConvBackwardWeights {
+				continue
+			}
+			plan := newAMXPlan(c.s, d)
+			for _, chunk := range plan.chunks {
+				if (chunk.blocks != nil) != want || (chunk.runs == nil) != want {
+					t.Fatalf("%+v %v: a chunk of %d blocks and %d runs", c.s, d, len(chunk.blocks), len(chunk.runs))
+				}
+			}
+		}
+	}
 }
 
 func TestAMXConv2d(t *testing.T) {
@@ -296,7 +333,7 @@ func TestAMXWeightsOfOneGroup(t *testing.T) {
 // In a run taps read ever later pixels, so that neighbouring tiles read the same ones in
 // the same order.
 func TestAMXTapsAreInTheOrderOfPixels(t *testing.T) {
-	for _, s := range []Conv2dShape{{32, 160, 8, 8, 160, 3, 3, 1, 1}, {32, 640, 8, 8, 640, 3, 3, 1, 1}, {32, 64, 8, 8, 128, 3, 3, 2, 1}} {
+	for _, s := range []Conv2dShape{{32, 160, 6, 6, 160, 3, 3, 1, 1}, {32, 640, 6, 6, 640, 3, 3, 1, 1}, {32, 64, 8, 8, 128, 3, 3, 2, 1}} {
 		for _, d := range []ConvDirection{ConvForward, ConvBackwardData} {
 			p, pairs := newAMXPlan(s, d), 0
 			for _, chunk := range p.chunks {
@@ -326,8 +363,8 @@ func TestAMXRuns(t *testing.T) {
 		runs int
 	}{
 		{Conv2dShape{128, 64, 32, 32, 64, 3, 3, 1, 1}, ConvForward, 2},
-		{Conv2dShape{32, 160, 32, 32, 160, 3, 3, 1, 1}, ConvBackwardData, 5},
-		{Conv2dShape{128, 256, 8, 8, 256, 3, 3, 1, 1}, ConvForward, 1},
+		{Conv2dShape{32, 160, 30, 30, 160, 3, 3, 1, 1}, ConvBackwardData, 5},
+		{Conv2dShape{128, 256, 7, 7, 256, 3, 3, 1, 1}, ConvForward, 1},
 		{Conv2dShape{128, 64, 32, 32, 128, 3, 3, 2, 1}, ConvForward, 2},
 		{Conv2dShape{128, 64, 32, 32, 128, 3, 3, 2, 1}, ConvBackwardData, 1},
 	} {
@@ -339,9 +376,14 @@ func TestAMXRuns(t *testing.T) {
 
 // A row tile's sum is as long as a call may be at most, however large the kernel.
 func TestAMXCallsAreBounded(t *testing.T) {
-	for _, s := range []Conv2dShape{{32, 2022, 5, 5, 8, 5, 5, 1, 2}, {32, 2048, 4, 4, 512, 3, 3, 1, 1}} {
+	for _, s := range []Conv2dShape{{32, 2022, 5, 5, 8, 5, 5, 1, 2}, {32, 2048, 4, 4, 512, 3, 3, 1, 1}, {32, 4096, 4, 4, 512, 3, 3, 1, 1}, {32, 2002, 4, 4, 512, 3, 3, 1, 1}} {
 		p := newAMXPlan(s, ConvForward)
 		for _, chunk := range p.chunks {
+			for _, block := range chunk.blocks {
+				if steps := 3 * block.numTaps * p.steps[0]; steps > maxAMXSteps {
+					t.Fatalf("%+v: a block of %d steps in a call, want at most %d", s, steps, maxAMXSteps)
+				}
+			}
 			for r, run := range chunk.runs {
 				for _, tile := range run {
 					if steps := tile.numTaps * p.steps[r]; steps > maxAMXSteps {
@@ -435,7 +477,7 @@ func TestAMXPackRounds(t *testing.T) {
 func TestAMXForwardFused(t *testing.T) {
 	eachAMX(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(61, 62))
-		for _, s := range []Conv2dShape{{5, 1, 7, 7, 6, 5, 5, 1, 0}, {3, 16, 4, 5, 37, 3, 3, 1, 1}, {34, 8, 2, 3, 16, 3, 3, 2, 1}, {64, 16, 2, 2, 36, 1, 1, 3, 1}, {1, 160, 3, 2, 20, 3, 3, 1, 1}} {
+		for _, s := range []Conv2dShape{{5, 1, 7, 7, 6, 5, 5, 1, 0}, {3, 16, 4, 5, 37, 3, 3, 1, 1}, {34, 8, 2, 3, 16, 3, 3, 2, 1}, {64, 16, 2, 2, 36, 1, 1, 3, 1}, {1, 160, 3, 2, 20, 3, 3, 1, 1}, {32, 160, 2, 8, 52, 3, 3, 1, 1}} {
 			x, residual := halvesOf(randomSlice[float32](r, s.inputLen())), halvesOf(randomSlice[float32](r, s.outputLen()))
 			w, bias := widenedHalves(halvesOf(randomSlice[float32](r, s.weightLen()))), randomSlice[float32](r, s.OC)
 			packed := make([]uint16, amxPackedLen(s, ConvForward))
@@ -548,7 +590,7 @@ func amxResults(s Conv2dShape, place func([]uint16) []uint16, place32 func([]flo
 
 func TestAMXBitsDoNotDependOnThreads(t *testing.T) {
 	eachAMX(t, func(t *testing.T) {
-		for _, s := range []Conv2dShape{{40, 16, 5, 4, 40, 3, 3, 1, 1}, {64, 3, 5, 6, 20, 3, 3, 1, 1}, {3, 160, 4, 4, 36, 3, 3, 2, 1}, {3, 130, 3, 3, 132, 3, 3, 1, 1}, {32, 130, 9, 8, 132, 1, 1, 1, 0}} {
+		for _, s := range []Conv2dShape{{40, 16, 5, 4, 40, 3, 3, 1, 1}, {64, 3, 5, 6, 20, 3, 3, 1, 1}, {3, 160, 4, 4, 36, 3, 3, 2, 1}, {3, 130, 3, 3, 132, 3, 3, 1, 1}, {32, 130, 9, 8, 132, 1, 1, 1, 0}, {32, 160, 2, 8, 36, 3, 3, 1, 1}} {
 			withThreads(t, 1)
 			first, first32 := amxResults(s, slices.Clone[[]uint16], slices.Clone[[]float32])
 			for _, threads := range []int{2, 3} {
@@ -570,7 +612,7 @@ func TestAMXUnderPreemption(t *testing.T) {
 		withThreads(t, 3)
 		old := runtime.GOMAXPROCS(0)
 		defer runtime.GOMAXPROCS(old)
-		shapes := []Conv2dShape{{33, 16, 4, 4, 40, 3, 3, 1, 1}, {6, 3, 5, 6, 20, 3, 3, 1, 1}, {3, 96, 4, 4, 36, 3, 3, 2, 1}}
+		shapes := []Conv2dShape{{33, 16, 4, 4, 40, 3, 3, 1, 1}, {6, 3, 5, 6, 20, 3, 3, 1, 1}, {3, 96, 4, 4, 36, 3, 3, 2, 1}, {16, 160, 1, 4, 18, 3, 3, 1, 1}}
 		var want [][]uint16
 		var want32 [][]float32
 		for _, s := range shapes {

@@ -9,16 +9,103 @@ import (
 
 // amxTwins are the tile micro-kernels in Go: all loops around them are tested where
 // there is no AMX.
-var amxTwins = func() (all [2][2][numAMXEnds]func(*amxArgs)) {
-	for i := range all {
-		for j := range all[i] {
-			for end := range all[i][j] {
-				all[i][j][end] = func(args *amxArgs) { twinTiles(args, i+1, j+1, amxEnd(end)) }
+var amxTwins = func() (all amxKernelTable) {
+	for i := range all.tiles {
+		for j := range all.tiles[i] {
+			for end := range all.tiles[i][j] {
+				all.tiles[i][j][end] = func(args *amxArgs) { twinTiles(args, i+1, j+1, amxEnd(end)) }
 			}
 		}
 	}
+	for _, end := range []amxEnd{amxEndStrip, amxEndRound, amxEndAddRound} {
+		all.lines[end] = func(args *amxArgs) { twinLines(args, end) }
+	}
 	return all
 }()
+
+// twinLines computes blocks of lines: each pixel as a row tile of 16 rows and one column
+// tile, whose taps are the lines and columns of the kernel that meet no padding.
+func twinLines(args *amxArgs, end amxEnd) {
+	row := amxHalf // of the strip
+	if end == amxEndStrip {
+		row = amxPanel
+	}
+	for n, block := range unsafe.Slice(args.list, args.tiles) {
+		for p := range amxLinePixels {
+			strip := unsafe.Slice((*float32)(unsafe.Add(args.strip, n*args.stripTile+p*amxLineImages*row*4)), amxLineImages*row)
+			twinLinePixel(args, block, p, strip, row)
+			if end == amxEndStrip {
+				continue
+			}
+			for r := range amxLineImages {
+				for c := range amxHalf {
+					if args.mask>>c&1 == 0 {
+						continue
+					}
+					to := (*uint16)(unsafe.Add(args.c, block.c+p*args.cPixel+r*args.cRow+2*c))
+					sum := strip[r*row+c]
+					if end == amxEndAddRound {
+						sum += Float32FromBFloat16(*to)
+					}
+					*to = amxRound(sum)
+				}
+			}
+		}
+	}
+	args.tiles = 0
+}
+
+//go:norace
+func twinLinePixel(args *amxArgs, block amxTile, p int, strip []float32, row int) {
+	size := func(t int) (rows, bytes int) {
+		return int(args.config[48+t]), int(binary.LittleEndian.Uint16(args.config[16+2*t:]))
+	}
+	rows, colBytes := size(p)
+	aRows, aBytes := size(4)
+	for u := range 3 {
+		bRows, bBytes := size(5 + u)
+		if rows != amxLineImages || colBytes < 4 || colBytes > 64 || aRows != rows || bBytes != colBytes || aBytes != 4*bRows || bRows < 1 || bRows > 16 {
+			panic("the tiles of a product do not fit")
+		}
+	}
+	for r := range rows {
+		for c := range colBytes / 4 {
+			sum := &strip[r*row+c]
+			*sum = 0
+			for n := range block.numTaps {
+				tap := (*brgemmTap)(unsafe.Add(unsafe.Pointer(args.taps), block.taps+n*tapBytes))
+				for step := range args.steps {
+					// In the order of the pixels of A, so of columns of the kernel.
+					for u := range 3 {
+						q := p + u
+						if q == 0 && block.edges&amxFirstEdge != 0 || q == amxLineReads-1 && block.edges&amxLastEdge != 0 {
+							continue
+						}
+						// A pixel further is an amxPixel, and aBack leads from the last to the next step.
+						a := block.a + tap.a + q*args.aPixel + step*((amxLineReads-1)*args.aPixel+args.aBack) + r*args.aRow
+						b := tap.b + u*args.bTap + step*args.bStep + c*4
+						*sum += twinProduct(unsafe.Add(args.a, a), unsafe.Add(args.b, b), args.bRow, aBytes/4)
+					}
+				}
+			}
+		}
+	}
+}
+
+// twinProduct is what one element of a tile product adds: even and odd terms are two
+// sums, whose sum is added.
+//
+//go:norace
+func twinProduct(a, b unsafe.Pointer, bRow, pairs int) float32 {
+	var part [2]float32
+	for k := range pairs {
+		x, y := (*[2]uint16)(unsafe.Add(a, 4*k)), (*[2]uint16)(unsafe.Add(b, k*bRow))
+		for h := range part {
+			part[h] += Float32FromBFloat16(x[h]) * Float32FromBFloat16(y[h])
+		}
+	}
+	return part[0] + part[1]
+}
 
 func twinTiles(args *amxArgs, rowTiles, colTiles int, end amxEnd) {
 	if args.config[0] != 1 {
@@ -36,8 +123,7 @@ func twinTiles(args *amxArgs, rowTiles, colTiles int, end amxEnd) {
 	args.tiles = 0
 }
 
-// twinTile computes hardware tile (i, j) as TDPBF16PS does: of each step, even and
-// odd terms are two sums, whose sum is added.
+// twinTile computes hardware tile (i, j) as TDPBF16PS does.
 //
 //go:norace
 func twinTile(args *amxArgs, tile amxTile, strip unsafe.Pointer, i, j int) {
@@ -62,14 +148,7 @@ func twinTile(args *amxArgs, tile amxTile, strip unsafe.Pointer, i, j int) {
 					// From the start of the matrices, so that no pointer lies past their end.
 					a := tile.a + tap.a + (i*amxHalf+r)*args.aRow + step*args.aStep
 					b := tap.b + (j*amxHalf+c)*4 + step*args.bStep
-					var part [2]float32
-					for k := range bRows {
-						x, y := (*[2]uint16)(unsafe.Add(args.a, a+4*k)), (*[2]uint16)(unsafe.Add(args.b, b+k*args.bRow))
-						for h := range part {
-							part[h] += Float32FromBFloat16(x[h]) * Float32FromBFloat16(y[h])
-						}
-					}
-					*sum += part[0] + part[1]
+					*sum += twinProduct(unsafe.Add(args.a, a), unsafe.Add(args.b, b), args.bRow, bRows)
 				}
 			}
 		}

@@ -81,8 +81,9 @@ const (
 	// DirectForm and WinogradForm are panels for the float32 kernels of an algorithm.
 	DirectForm WeightForm = iota
 	WinogradForm
-	// TileForm is for units that multiply bfloat16.
+	// TileForm and LineForm are for units that multiply bfloat16.
 	TileForm
+	LineForm
 
 	NumWeightForms = iota
 )
@@ -97,8 +98,11 @@ func (s Conv2dShape) WeightForm(d ConvDirection) WeightForm {
 
 // WeightFormBF16 is WeightForm for kernels on bfloat16.
 func (s Conv2dShape) WeightFormBF16(d ConvDirection) WeightForm {
-	if s.MultipliesBF16(d) {
-		return TileForm
+	switch {
+	case !s.MultipliesBF16(d):
+		return s.WeightForm(d)
+	case s.amxLined(d):
+		return LineForm
 	}
-	return s.WeightForm(d)
+	return TileForm
 }

@@ -220,7 +220,7 @@ func TestPackTemporaryScales(t *testing.T) {
 // tiles must not be packed once for each algorithm that they are not read by.
 func TestPackedWeightsFollowTheirForm(t *testing.T) {
 	shape := func(n int) Conv2dShape {
-		return Conv2dShape{N: n, C: 64, H: 8, W: 8, OC: 64, KH: 3, KW: 3, Stride: 1, Padding: 1}
+		return Conv2dShape{N: n, C: 160, H: 8, W: 8, OC: 160, KH: 3, KW: 3, Stride: 1, Padding: 1}
 	}
 	few, many := shape(1), shape(128)
 	w := randomSlice[float32](rand.New(rand.NewPCG(1, 1)), few.weightLen())
@@ -234,8 +234,11 @@ func TestPackedWeightsFollowTheirForm(t *testing.T) {
 			if equal := few.WeightFormBF16(d) == many.WeightFormBF16(d); equal != same {
 				t.Errorf("direction %v: forms of 1 and of 128 images equal: %v, their weights: %v", d, equal, same)
 			}
-			if tiles := few.WeightFormBF16(d) == TileForm; tiles != (a.tiles != nil) {
-				t.Errorf("direction %v: weights in tiles: %v, their form says %v", d, a.tiles != nil, tiles)
+			for n, p := range map[int]BF16Weights{1: a, 128: b} {
+				want := map[int]WeightForm{1: TileForm, 128: LineForm}[n]
+				if got := shape(n).WeightFormBF16(d); p.tiles != nil && got != want || p.tiles == nil && got != shape(n).WeightForm(d) {
+					t.Errorf("direction %v, %d images: form %d of weights in tiles: %v", d, n, got, p.tiles != nil)
+				}
 			}
 		}
 	})

@@ -35,12 +35,16 @@ const (
 	amxStripNow  = 216
 	amxCAhead    = 224
 	amxTapNow    = 232
+	amxAPixel    = 240
+	amxABack     = 248
+	amxBTap      = 256
+	amxCPixel    = 264
 )
 
 // Offsets in amxTile and in brgemmTap, and their sizes.
 const (
-	amxTileA, amxTileC, amxTileTaps, amxTileNumTaps, amxTileSize = 0, 8, 16, 24, 32
-	tapA, tapB, tapSize                                          = 0, 8, 16
+	amxTileA, amxTileC, amxTileTaps, amxTileNumTaps, amxTileEdges, amxTileSize = 0, 8, 16, 24, 32, 40
+	tapA, tapB, tapSize                                                        = 0, 8, 16
 )
 
 // A row of a tile of the strip, and of the strip: 32 columns of float32.
@@ -60,6 +64,10 @@ func amxFiles() []file {
 				amxKernel{a, rows, cols, end}.emit()
 			}
 		}
+	}
+	for _, end := range amxLineEnds {
+		a.text("amxLine"+end, "args *amxArgs")
+		amxLine{a, amxKernel{a, 1, 1, end}}.emit()
 	}
 	amxPeak(a)
 	amxRegister(a)
@@ -87,7 +95,12 @@ func amxTable() []byte {
 		}
 		list.WriteString("},\n")
 	}
-	fmt.Fprintf(&b, "// By row tiles less one, column tiles less one, end.\nvar amxTileKernels = [2][2][numAMXEnds]func(*amxArgs){\n%s}\n", list.Bytes())
+	var lines bytes.Buffer
+	for _, end := range amxLineEnds {
+		fmt.Fprintf(&b, "//go:noescape\nfunc amxLine%s(args *amxArgs)\n\n", end)
+		fmt.Fprintf(&lines, "amxEnd%s: amxLine%s, ", end, end)
+	}
+	fmt.Fprintf(&b, "var amxTileKernels = amxKernelTable{\ntiles: [2][2][numAMXEnds]func(*amxArgs){\n%s},\nlines: [numAMXEnds]func(*amxArgs){%s},\n}\n", list.Bytes(), lines.Bytes())
 	src, err := format.Source(b.Bytes())
 	if err != nil {
 		panic(err)
@@ -111,14 +124,7 @@ type amxKernel struct {
 
 func (k amxKernel) emit() {
 	a := k.a
-	a.op("MOVQ args+0(FP), DI")
-	a.tileConfigure("DI")
-	if k.vectors() {
-		a.comment("one bit of the mask per column")
-		a.op("MOVQ %d(DI), AX", amxMask)
-		a.op("KMOVD AX, K1")
-		a.op("KSHIFTRD $16, K1, K2")
-	}
+	k.start()
 	a.op("MOVQ %d(DI), R10", amxARow)
 	a.op("MOVQ %d(DI), R11", amxBRow)
 	a.op("MOVQ %d(DI), R12", amxAStep)
@@ -138,6 +144,18 @@ func (k amxKernel) emit() {
 	a.tileRelease()
 	a.op("VZEROUPPER")
 	a.op("RET")
+}
+
+// start loads the configuration, and a bit of the mask for each column.
+func (k amxKernel) start() {
+	a := k.a
+	a.op("MOVQ args+0(FP), DI")
+	a.tileConfigure("DI")
+	if k.vectors() {
+		a.op("MOVQ %d(DI), AX", amxMask)
+		a.op("KMOVD AX, K1")
+		a.op("KSHIFTRD $16, K1, K2")
+	}
 }
 
 // vectors tells whether vector instructions see the sums last.
@@ -356,6 +374,7 @@ const (
 	bf16SrcTile  = 80
 	bf16Index    = 88
 	bf16DstBlock = 96
+	bf16Half     = 104
 )
 
 // bf16Start loads what all loops over rows need:
@@ -415,7 +434,8 @@ func bf16Pairs(a *assembly) {
 	})
 }
 
-// bf16RoundPairs rounds and interleaves pairs of rows of float32.
+// bf16RoundPairs rounds and interleaves pairs of rows of float32. R13 is where the second
+// half of the columns goes.
 func bf16RoundPairs(a *assembly) {
 	bf16Start(a, "amxRoundPairRows")
 	for i, at := range []int{bf16Mask, bf16Mask2} {
@@ -425,13 +445,14 @@ func bf16RoundPairs(a *assembly) {
 	}
 	a.op("MOVQ %d(DI), AX", bf16Index)
 	a.op("VMOVDQU64 (AX), Z31")
+	a.op("MOVQ %d(DI), R13", bf16Half)
 	bf16PairLoop(a, func() {
-		for j := range 2 {
+		for j, to := range []string{"(BX)", "(BX)(R13*1)"} {
 			a.op("VMOVUPS.Z %d(SI), K%d, Z%d", 64*j, j+1, j)
 			a.op("VMOVUPS.Z %d(SI)(R12*1), K%d, Z%d", 64*j, j+3, j+2)
 			a.roundPair(j, j+2, j)
 			a.op("VPERMW Z%d, Z31, Z%d", j, j)
-			a.op("VMOVDQU64 Z%d, %d(BX)", j, 64*j)
+			a.op("VMOVDQU64 Z%d, %s", j, to)
 		}
 	})
 }

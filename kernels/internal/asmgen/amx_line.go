@@ -1,0 +1,142 @@
+package main
+
+// The tile micro-kernel of four neighbouring pixels of a line, for kernels of three
+// columns: see amxLines in package kernels.
+
+// linePixels is how many pixels of the result it computes, lineTaps the columns of the
+// kernel; it reads lineReads pixels of the operand.
+const linePixels, lineTaps, lineReads = 4, 3, linePixels + lineTaps - 1
+
+var amxLineEnds = []string{"Strip", "Round", "AddRound"}
+
+// amxLine is the kernel with one end. Tiles:
+//
+//	0 to 3: C, by pixel  4: A  5 to 7: B, by column of the kernel
+//
+// Registers:
+//
+//	DI args  SI entry of the list  CX lines of the kernel left  DX steps left
+//	R8 A  R9, BX, AX: B by column  R10, R11 row strides of A, B  R12 a pixel of A  R13 a step of B
+type amxLine struct {
+	a *assembly
+	k amxKernel // for its end: one tile column
+}
+
+func (l amxLine) emit() {
+	a := l.a
+	l.k.start()
+	a.op("MOVQ %d(DI), R10", amxARow)
+	a.op("MOVQ %d(DI), R11", amxBRow)
+	a.op("MOVQ %d(DI), R12", amxAPixel)
+	a.op("MOVQ %d(DI), R13", amxBStep)
+	a.op("MOVQ %d(DI), SI", amxList)
+	a.op("MOVQ %d(DI), AX", amxStrip)
+	a.op("MOVQ AX, %d(DI)", amxStripNow)
+	a.label("tile")
+	for p := range linePixels {
+		a.tileZero(p)
+	}
+	l.reduce()
+	l.finish()
+	a.op("MOVQ %d(DI), AX", amxStripTile)
+	a.op("ADDQ AX, %d(DI)", amxStripNow)
+	a.op("ADDQ $%d, SI", amxTileSize)
+	a.op("DECQ %d(DI)", amxTiles)
+	a.op("JNZ tile")
+	a.tileRelease()
+	a.op("VZEROUPPER")
+	a.op("RET")
+}
+
+// reduce adds up all lines of the kernel. A pixel of the operand is loaded once for the
+// pixels of the result that it meets; the first and the last may lie outside.
+func (l amxLine) reduce() {
+	a := l.a
+	a.op("MOVQ %d(SI), CX", amxTileNumTaps)
+	a.op("MOVQ %d(DI), AX", amxTaps)
+	a.op("ADDQ %d(SI), AX", amxTileTaps)
+	a.op("MOVQ AX, %d(DI)", amxTapNow)
+	a.label("tap")
+	a.op("MOVQ %d(DI), AX", amxTapNow)
+	a.op("MOVQ %d(DI), R8", amxA)
+	a.op("ADDQ %d(SI), R8", amxTileA)
+	a.op("ADDQ %d(AX), R8", tapA)
+	a.op("MOVQ %d(DI), R9", amxB)
+	a.op("ADDQ %d(AX), R9", tapB)
+	a.op("MOVQ %d(DI), AX", amxBTap)
+	a.op("LEAQ (R9)(AX*1), BX")
+	a.op("ADDQ BX, AX")
+	a.op("MOVQ %d(DI), DX", amxSteps)
+	a.label("step")
+	for t, b := range []string{"R9", "BX", "AX"} {
+		a.tileLoad(5+t, b, "R11", 0)
+	}
+	a.op("TESTQ $1, %d(SI)", amxTileEdges)
+	a.op("JNE first")
+	l.pixel(0)
+	a.label("first")
+	for q := 1; q < lineReads-1; q++ {
+		a.op("ADDQ R12, R8")
+		l.pixel(q)
+	}
+	a.op("ADDQ R12, R8")
+	a.op("TESTQ $2, %d(SI)", amxTileEdges)
+	a.op("JNE last")
+	l.pixel(lineReads - 1)
+	a.label("last")
+	a.op("ADDQ %d(DI), R8", amxABack)
+	for _, b := range []string{"R9", "BX", "AX"} {
+		a.op("ADDQ R13, %s", b)
+	}
+	a.op("DECQ DX")
+	a.op("JNZ step")
+	a.op("ADDQ $%d, %d(DI)", tapSize, amxTapNow)
+	a.op("DECQ CX")
+	a.op("JNZ tap")
+}
+
+// pixel multiplies pixel q of the operand, which is column t of the kernel for pixel q-t
+// of the result.
+func (l amxLine) pixel(q int) {
+	l.a.tileLoad(4, "R8", "R10", 0)
+	for t := lineTaps - 1; t >= 0; t-- {
+		if p := q - t; p >= 0 && p < linePixels {
+			l.a.tileProduct(p, 4, 5+t)
+		}
+	}
+}
+
+// finish brings the sums to the strip, and rounded to C.
+func (l amxLine) finish() {
+	a, row := l.a, tileRowBytes
+	if l.k.end == "Strip" {
+		row = stripRowBytes // beside the other half of a panel
+	}
+	a.op("MOVQ %d(DI), AX", amxStripNow)
+	a.op("MOVQ $%d, DX", row)
+	for p := range linePixels {
+		a.tileStore(p, "AX", "DX", 16*row*p)
+	}
+	if l.k.end == "Strip" {
+		return
+	}
+	a.op("MOVQ %d(DI), R9", amxCRow)
+	a.op("MOVQ $%d, BX", linePixels)
+	a.op("MOVQ %d(DI), R8", amxC)
+	a.op("ADDQ %d(SI), R8", amxTileC)
+	a.label("pixel")
+	a.op("MOVQ R8, CX")
+	a.op("ADDQ %d(DI), CX", amxCPixel)
+	a.op("MOVQ CX, %d(DI)", amxTapNow)
+	a.op("MOVQ $16, CX")
+	a.label("row")
+	a.op("VMOVUPS.Z (AX), K1, Z0")
+	l.k.row()
+	a.op("ADDQ DX, AX")
+	a.op("ADDQ R9, R8")
+	a.op("DECQ CX")
+	a.op("JNZ row")
+	a.op("MOVQ %d(DI), R8", amxTapNow)
+	a.op("DECQ BX")
+	a.op("JNZ pixel")
+}
