@@ -1,7 +1,6 @@
 package kernels
 
 import (
-	"encoding/binary"
 	"sync"
 	"unsafe"
 )
@@ -60,9 +59,13 @@ type amxArgs struct {
 
 	_ [3]uintptr // of the assembly: the current tile of the strip, the next row of C, and the current tap
 
-	// Of amxLines: from a pixel of A to the next, from the last one to the first of the
-	// next step, from a column of the kernel to the next in B, from a pixel of C to the next.
-	aPixel, aBack, bTap, cPixel int
+	// Of lines: from a pixel of A to the next, from the last one to the first of the next
+	// step, from a column of the kernel to the next in B (backward weights: from a pixel),
+	// from a tile of C to the next. Of backward weights the pixels of a line of B, and edges.
+	aPixel, aBack, bNext, cNext int
+	pixels, edges               int
+
+	_ [2]uintptr // of the assembly: a step of A and of B
 
 	kernels *[numAMXEnds]func(*amxArgs)
 	own     *[amxStripLen]float32 // the strip where none is kept; apart, so that it is aligned
@@ -89,8 +92,8 @@ const (
 // amxKernelTable holds micro-kernels: those of row tiles by number of row tiles less one,
 // of column tiles less one, and end; those of lines by end.
 type amxKernelTable struct {
-	tiles [2][2][numAMXEnds]func(*amxArgs)
-	lines [numAMXEnds]func(*amxArgs)
+	tiles                [2][2][numAMXEnds]func(*amxArgs)
+	lines, lineGradients [numAMXEnds]func(*amxArgs)
 }
 
 // amxKernels are those in use; nil where there are none.
@@ -126,8 +129,7 @@ func (args *amxArgs) shape(rows, cols, step int) {
 	args.config = [64]byte{1} // the palette
 	tile := func(i, rows, bytes int) {
 		if rows > 0 && bytes > 0 {
-			binary.LittleEndian.PutUint16(args.config[16+2*i:], uint16(bytes))
-			args.config[48+i] = byte(rows)
+			args.tile(i, rows, bytes)
 		}
 	}
 	half := func(n, i int) int { return max(min(n-i*amxHalf, amxHalf), 0) }

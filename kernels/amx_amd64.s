@@ -1973,6 +1973,254 @@ row:
 	VZEROUPPER
 	RET
 
+// func amxLineGradientStore(args *amxArgs)
+TEXT ·amxLineGradientStore(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0x07 // ldtilecfg [rdi]
+	MOVQ 128(DI), R10
+	MOVQ 144(DI), R11
+	MOVQ 240(DI), R12
+	MOVQ 256(DI), R13
+	MOVQ 88(DI), SI
+tile:
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC8 // tilezero tmm1
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD0 // tilezero tmm2
+	MOVQ 24(SI), CX
+	MOVQ 96(DI), AX
+	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
+tap:
+	MOVQ 232(DI), AX
+	MOVQ 64(DI), R8
+	ADDQ 0(SI), R8
+	ADDQ 0(AX), R8
+	MOVQ R8, 288(DI)
+	MOVQ 72(DI), R8
+	ADDQ 8(AX), R8
+	MOVQ R8, 296(DI)
+	MOVQ 120(DI), BX
+step:
+	MOVQ 288(DI), R8
+	MOVQ 296(DI), R9
+	MOVQ 272(DI), DX
+	MOVQ 280(DI), AX
+	TESTQ $1, AX
+	JNE first
+	SHRQ $1, AX
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	ADDQ R12, R8
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x2C; BYTE $0x10 // tileloadd tmm5,[r8+r10*1]
+	ADDQ R12, R8
+	JMP pixel
+first:
+	SHRQ $1, AX
+	ADDQ R12, R8
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x2C; BYTE $0x10 // tileloadd tmm5,[r8+r10*1]
+	ADDQ R12, R8
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x3C; BYTE $0x19 // tileloadd tmm7,[r9+r11*1]
+	JMP second
+pixel:
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x3C; BYTE $0x19 // tileloadd tmm7,[r9+r11*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm7
+second:
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xCD // tdpbf16ps tmm1,tmm5,tmm7
+	CMPQ DX, AX
+	JEQ last
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x10 // tileloadd tmm6,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xD6 // tdpbf16ps tmm2,tmm6,tmm7
+	ADDQ R12, R8
+	ADDQ R13, R9
+	DECQ DX
+	JZ last
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x3C; BYTE $0x19 // tileloadd tmm7,[r9+r11*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xC5 // tdpbf16ps tmm0,tmm5,tmm7
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xCE // tdpbf16ps tmm1,tmm6,tmm7
+	CMPQ DX, AX
+	JEQ last
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xD4 // tdpbf16ps tmm2,tmm4,tmm7
+	ADDQ R12, R8
+	ADDQ R13, R9
+	DECQ DX
+	JZ last
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x3C; BYTE $0x19 // tileloadd tmm7,[r9+r11*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xC6 // tdpbf16ps tmm0,tmm6,tmm7
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xCC // tdpbf16ps tmm1,tmm4,tmm7
+	CMPQ DX, AX
+	JEQ last
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x2C; BYTE $0x10 // tileloadd tmm5,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xD5 // tdpbf16ps tmm2,tmm5,tmm7
+	ADDQ R12, R8
+	ADDQ R13, R9
+	DECQ DX
+	JNZ pixel
+last:
+	MOVQ 136(DI), AX
+	ADDQ AX, 288(DI)
+	MOVQ 152(DI), AX
+	ADDQ AX, 296(DI)
+	DECQ BX
+	JNZ step
+	ADDQ $16, 232(DI)
+	DECQ CX
+	JNZ tap
+	MOVQ 80(DI), R8
+	ADDQ 8(SI), R8
+	MOVQ 160(DI), R9
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x08 // tilestored [r8+r9*1],tmm0
+	ADDQ 264(DI), R8
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7A; BYTE $0x4B; BYTE $0x0C; BYTE $0x08 // tilestored [r8+r9*1],tmm1
+	ADDQ 264(DI), R8
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7A; BYTE $0x4B; BYTE $0x14; BYTE $0x08 // tilestored [r8+r9*1],tmm2
+	ADDQ 264(DI), R8
+	ADDQ $40, SI
+	DECQ 112(DI)
+	JNZ tile
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
+	VZEROUPPER
+	RET
+
+// func amxLineGradientAdd(args *amxArgs)
+TEXT ·amxLineGradientAdd(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0x07 // ldtilecfg [rdi]
+	MOVQ 184(DI), AX
+	KMOVD AX, K1
+	KSHIFTRD $16, K1, K2
+	MOVQ 128(DI), R10
+	MOVQ 144(DI), R11
+	MOVQ 240(DI), R12
+	MOVQ 256(DI), R13
+	MOVQ 88(DI), SI
+tile:
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC8 // tilezero tmm1
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD0 // tilezero tmm2
+	MOVQ 80(DI), R8
+	ADDQ 8(SI), R8
+	MOVQ 264(DI), AX
+	MOVQ 176(DI), CX
+fetch:
+	PREFETCHT0 (R8)
+	PREFETCHT0 (R8)(AX*1)
+	PREFETCHT0 (R8)(AX*2)
+	ADDQ 160(DI), R8
+	DECQ CX
+	JNZ fetch
+	MOVQ 24(SI), CX
+	MOVQ 96(DI), AX
+	ADDQ 16(SI), AX
+	MOVQ AX, 232(DI)
+tap:
+	MOVQ 232(DI), AX
+	MOVQ 64(DI), R8
+	ADDQ 0(SI), R8
+	ADDQ 0(AX), R8
+	MOVQ R8, 288(DI)
+	MOVQ 72(DI), R8
+	ADDQ 8(AX), R8
+	MOVQ R8, 296(DI)
+	MOVQ 120(DI), BX
+step:
+	MOVQ 288(DI), R8
+	MOVQ 296(DI), R9
+	MOVQ 272(DI), DX
+	MOVQ 280(DI), AX
+	TESTQ $1, AX
+	JNE first
+	SHRQ $1, AX
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	ADDQ R12, R8
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x2C; BYTE $0x10 // tileloadd tmm5,[r8+r10*1]
+	ADDQ R12, R8
+	JMP pixel
+first:
+	SHRQ $1, AX
+	ADDQ R12, R8
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x2C; BYTE $0x10 // tileloadd tmm5,[r8+r10*1]
+	ADDQ R12, R8
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x3C; BYTE $0x19 // tileloadd tmm7,[r9+r11*1]
+	JMP second
+pixel:
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x3C; BYTE $0x19 // tileloadd tmm7,[r9+r11*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm7
+second:
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xCD // tdpbf16ps tmm1,tmm5,tmm7
+	CMPQ DX, AX
+	JEQ last
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x10 // tileloadd tmm6,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xD6 // tdpbf16ps tmm2,tmm6,tmm7
+	ADDQ R12, R8
+	ADDQ R13, R9
+	DECQ DX
+	JZ last
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x3C; BYTE $0x19 // tileloadd tmm7,[r9+r11*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xC5 // tdpbf16ps tmm0,tmm5,tmm7
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xCE // tdpbf16ps tmm1,tmm6,tmm7
+	CMPQ DX, AX
+	JEQ last
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xD4 // tdpbf16ps tmm2,tmm4,tmm7
+	ADDQ R12, R8
+	ADDQ R13, R9
+	DECQ DX
+	JZ last
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x3C; BYTE $0x19 // tileloadd tmm7,[r9+r11*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xC6 // tdpbf16ps tmm0,tmm6,tmm7
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xCC // tdpbf16ps tmm1,tmm4,tmm7
+	CMPQ DX, AX
+	JEQ last
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x2C; BYTE $0x10 // tileloadd tmm5,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xD5 // tdpbf16ps tmm2,tmm5,tmm7
+	ADDQ R12, R8
+	ADDQ R13, R9
+	DECQ DX
+	JNZ pixel
+last:
+	MOVQ 136(DI), AX
+	ADDQ AX, 288(DI)
+	MOVQ 152(DI), AX
+	ADDQ AX, 296(DI)
+	DECQ BX
+	JNZ step
+	ADDQ $16, 232(DI)
+	DECQ CX
+	JNZ tap
+	MOVQ 80(DI), R8
+	ADDQ 8(SI), R8
+	MOVQ 160(DI), R9
+	MOVQ 104(DI), AX
+	MOVQ $64, DX
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x8C; BYTE $0x10; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x400],tmm1
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x800],tmm2
+	MOVQ $3, BX
+column:
+	MOVQ R8, 232(DI)
+	MOVQ AX, 288(DI)
+	MOVQ 176(DI), CX
+row:
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS 0(R8), Z0, K1, Z0
+	VMOVUPS Z0, K1, 0(R8)
+	ADDQ DX, AX
+	ADDQ R9, R8
+	DECQ CX
+	JNZ row
+	MOVQ 232(DI), R8
+	ADDQ 264(DI), R8
+	MOVQ 288(DI), AX
+	ADDQ $1024, AX
+	DECQ BX
+	JNZ column
+	ADDQ $40, SI
+	DECQ 112(DI)
+	JNZ tile
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
+	VZEROUPPER
+	RET
+
 // func amxPeak(args *amxArgs)
 TEXT ·amxPeak(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), DI

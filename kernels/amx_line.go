@@ -32,6 +32,12 @@ const amxFirstEdge, amxLastEdge = 1, 2
 // 16 columns wide when they are on their way to C, and 32 when they stay, so that both
 // halves of a panel lie side by side.
 
+// threeByThree tells whether s is a 3x3 convolution of stride 1 whose result is as large
+// as its operand.
+func (s *Conv2dShape) threeByThree() bool {
+	return s.KH == 3 && s.KW == 3 && s.Stride == 1 && s.Padding == 1
+}
+
 // amxLineTerms is from how many terms of a sum on lines pay: short sums are faster with B
 // in the first-level cache, see amxRun.
 const amxLineTerms = amxLongestCut
@@ -41,7 +47,7 @@ const amxLineTerms = amxLongestCut
 func (s *Conv2dShape) amxLined(d ConvDirection) bool {
 	depth, _ := d.depthWidth(*s)
 	terms := s.KH * s.KW * depth
-	return s.KH == 3 && s.KW == 3 && s.Stride == 1 && s.Padding == 1 && s.W%amxLinePixels == 0 && s.N%amxLineImages == 0 &&
+	return s.threeByThree() && s.W%amxLinePixels == 0 && s.N%amxLineImages == 0 &&
 		terms >= amxLineTerms && terms <= maxAMXSteps*amxStep(depth) && d != ConvBackwardWeights
 }
 
@@ -53,18 +59,43 @@ func (args *amxArgs) lineShape(cols, step int) {
 	args.bStep = step / 2 * args.bRow
 	args.aBack = args.aStep - (amxLineReads-1)*args.aPixel
 	args.config = [64]byte{1} // the palette
-	tile := func(i, rows, bytes int) {
-		binary.LittleEndian.PutUint16(args.config[16+2*i:], uint16(bytes))
-		args.config[48+i] = byte(rows)
-	}
 	for p := range amxLinePixels {
-		tile(p, amxLineImages, cols*4)
+		args.tile(p, amxLineImages, cols*4)
 	}
-	tile(4, amxLineImages, step*2)
+	args.tile(4, amxLineImages, step*2)
 	for u := range 3 {
-		tile(5+u, step/2, cols*4)
+		args.tile(5+u, step/2, cols*4)
 	}
 	args.kernels = &amxKernels.lines
+}
+
+// Backward weights: three tiles of C, one for each column of a line of the kernel, of 16
+// channels of x and 16 of dy. Along a line of the output a tile of dy and a new one of x
+// make three products, that with the two pixels of x before them. lineGradientShape sets
+// the configuration for rows channels of x.
+func (args *amxArgs) lineGradientShape(rows, cols, step int) {
+	args.rows, args.mask = rows, 1<<cols-1
+	args.aStep, args.bRow = step*2, amxHalf*4
+	args.bStep = step / 2 * args.bRow
+	args.config = [64]byte{1} // the palette
+	for u := range 3 {
+		args.tile(u, rows, cols*4)
+		args.tile(4+u, rows, step*2)
+	}
+	args.tile(7, step/2, cols*4)
+	args.kernels = &amxKernels.lineGradients
+}
+
+// tile sets the rows of tile i, of so many bytes, in the configuration.
+func (args *amxArgs) tile(i, rows, bytes int) {
+	binary.LittleEndian.PutUint16(args.config[16+2*i:], uint16(bytes))
+	args.config[48+i] = byte(rows)
+}
+
+// runLineGradients computes the tiles of a list. A step makes three products for a pixel,
+// others make four.
+func (args *amxArgs) runLineGradients(end amxEnd, list []amxTile) {
+	args.calls(end, list, ceilDiv(3*args.pixels, 4))
 }
 
 // lines plans blocks, all of 16 images after the other, in chunks.
@@ -118,10 +149,10 @@ func (p *amxConv) lineChunk(args *amxArgs, chunk *amxChunk, panels span) {
 	args.stripTile *= amxLineRows / amxRows
 	args.a, args.taps, args.steps = unsafe.Pointer(&p.a[0]), unsafe.SliceData(plan.taps), plan.steps[0]
 	args.aRow, args.cRow = 2*chunk.aRow, 2*chunk.cRow
-	args.aPixel, args.cPixel = s.N*args.aRow, s.N*args.cRow
-	args.bTap = 2 * chunk.aRow * amxHalf
+	args.aPixel, args.cNext = s.N*args.aRow, s.N*args.cRow
+	args.bNext = 2 * chunk.aRow * amxHalf
 	if p.direction == ConvBackwardData {
-		args.bTap = -args.bTap
+		args.bNext = -args.bNext
 	}
 	for j := panels.from; j < panels.to; j++ {
 		columns := span{j * amxPanel, min((j+1)*amxPanel, p.width)}

@@ -20,7 +20,7 @@ type amxRowsArgs struct {
 	dstTile, srcTile int
 	index            unsafe.Pointer // for a permutation
 	second           int            // from the first row of a pair to the second
-	half             int            // from the first 16 columns of a panel to the others, of float32
+	half             int            // from the first 16 columns of a panel to the others
 }
 
 var amxRowsArgsPool = sync.Pool{New: func() any { return new(amxRowsArgs) }}
@@ -75,7 +75,7 @@ func pairRows[T uint16 | float32](dst []uint16, dstPanel int, src []T, srcRow, r
 	pairRowsAs(dst, pairLayout{dstPanel, 2 * amxPanel, amxPanel}, src, srcRow, rows, n)
 }
 
-// pairRowsAs is pairRows with another layout, which only float32 may have.
+// pairRowsAs is pairRows with another layout.
 //
 //go:norace
 func pairRowsAs[T uint16 | float32](dst []uint16, to pairLayout, src []T, srcRow, rows, n int) {

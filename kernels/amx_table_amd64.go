@@ -71,6 +71,12 @@ func amxLineRound(args *amxArgs)
 //go:noescape
 func amxLineAddRound(args *amxArgs)
 
+//go:noescape
+func amxLineGradientStore(args *amxArgs)
+
+//go:noescape
+func amxLineGradientAdd(args *amxArgs)
+
 var amxTileKernels = amxKernelTable{
 	tiles: [2][2][numAMXEnds]func(*amxArgs){
 		{{amxEndStrip: amx1x1Strip, amxEndStore: amx1x1Store, amxEndAdd: amx1x1Add, amxEndRound: amx1x1Round, amxEndAddRound: amx1x1AddRound},
@@ -80,5 +86,6 @@ var amxTileKernels = amxKernelTable{
 			{amxEndStrip: amx2x2Strip, amxEndStore: amx2x2Store, amxEndAdd: amx2x2Add, amxEndRound: amx2x2Round, amxEndAddRound: amx2x2AddRound},
 		},
 	},
-	lines: [numAMXEnds]func(*amxArgs){amxEndStrip: amxLineStrip, amxEndRound: amxLineRound, amxEndAddRound: amxLineAddRound},
+	lines:         [numAMXEnds]func(*amxArgs){amxEndStrip: amxLineStrip, amxEndRound: amxLineRound, amxEndAddRound: amxLineAddRound},
+	lineGradients: [numAMXEnds]func(*amxArgs){amxEndStore: amxLineGradientStore, amxEndAdd: amxLineGradientAdd},
 }

@@ -20,6 +20,9 @@ var amxTwins = func() (all amxKernelTable) {
 	for _, end := range []amxEnd{amxEndStrip, amxEndRound, amxEndAddRound} {
 		all.lines[end] = func(args *amxArgs) { twinLines(args, end) }
 	}
+	for _, end := range []amxEnd{amxEndStore, amxEndAdd} {
+		all.lineGradients[end] = func(args *amxArgs) { twinLineGradients(args, end) }
+	}
 	return all
 }()
 
@@ -42,7 +45,7 @@ func twinLines(args *amxArgs, end amxEnd) {
 					if args.mask>>c&1 == 0 {
 						continue
 					}
-					to := (*uint16)(unsafe.Add(args.c, block.c+p*args.cPixel+r*args.cRow+2*c))
+					to := (*uint16)(unsafe.Add(args.c, block.c+p*args.cNext+r*args.cRow+2*c))
 					sum := strip[r*row+c]
 					if end == amxEndAddRound {
 						sum += Float32FromBFloat16(*to)
@@ -83,13 +86,63 @@ func twinLinePixel(args *amxArgs, block amxTile, p int, strip []float32, row int
 						}
 						// A pixel further is an amxPixel, and aBack leads from the last to the next step.
 						a := block.a + tap.a + q*args.aPixel + step*((amxLineReads-1)*args.aPixel+args.aBack) + r*args.aRow
-						b := tap.b + u*args.bTap + step*args.bStep + c*4
+						b := tap.b + u*args.bNext + step*args.bStep + c*4
 						*sum += twinProduct(unsafe.Add(args.a, a), unsafe.Add(args.b, b), args.bRow, aBytes/4)
 					}
 				}
 			}
 		}
 	}
+}
+
+// twinLineGradients computes tiles of backward weights.
+//
+//go:norace
+func twinLineGradients(args *amxArgs, end amxEnd) {
+	size := func(t int) (rows, bytes int) {
+		return int(args.config[48+t]), int(binary.LittleEndian.Uint16(args.config[16+2*t:]))
+	}
+	rows, bytes := size(0)
+	bRows, bBytes := size(7)
+	for u := range 3 {
+		cRows, cBytes := size(u)
+		aRows, aBytes := size(4 + u)
+		if rows < 1 || rows > 16 || cRows != rows || aRows != rows || bytes < 4 || bytes > 64 || cBytes != bytes || bBytes != bytes || aBytes != 4*bRows || bRows < 1 || bRows > 16 {
+			panic("the tiles of a product do not fit")
+		}
+	}
+	if rows != args.rows {
+		panic("the rows are not those of the tiles")
+	}
+	for _, tile := range unsafe.Slice(args.list, args.tiles) {
+		for u := range 3 {
+			for r := range rows {
+				for c := range bytes / 4 {
+					sum := float32(0)
+					for n := range tile.numTaps {
+						tap := (*brgemmTap)(unsafe.Add(unsafe.Pointer(args.taps), tile.taps+n*tapBytes))
+						for step := range args.steps {
+							for p := range args.pixels {
+								q := p + u
+								if q == 0 && args.edges&amxFirstEdge != 0 || q == args.pixels+1 && args.edges&amxLastEdge != 0 {
+									continue
+								}
+								a := tile.a + tap.a + q*args.aPixel + step*args.aStep + r*args.aRow
+								b := tap.b + p*args.bNext + step*args.bStep + c*4
+								sum += twinProduct(unsafe.Add(args.a, a), unsafe.Add(args.b, b), args.bRow, bRows)
+							}
+						}
+					}
+					to := (*float32)(unsafe.Add(args.c, tile.c+u*args.cNext+r*args.cRow+4*c))
+					if end == amxEndAdd {
+						sum += *to
+					}
+					*to = sum
+				}
+			}
+		}
+	}
+	args.tiles = 0
 }
 
 // twinProduct is what one element of a tile product adds: even and odd terms are two

@@ -20,11 +20,16 @@ func newAMXUnfolded(s Conv2dShape, x []uint16) *amxUnfolded {
 // rowTiles lists tiles of n rows that lie one after the other: whole ones, and one
 // with the rest. Rows of A and C are so many bytes apart.
 func rowTiles(list []amxTile, n, aRow, cRow, numTaps int) (whole, rest []amxTile) {
+	return tilesOf(list, amxRows, n, aRow, cRow, numTaps)
+}
+
+// tilesOf is rowTiles for tiles of so many rows.
+func tilesOf(list []amxTile, rows, n, aRow, cRow, numTaps int) (whole, rest []amxTile) {
 	list = list[:0]
-	for at := 0; at < n; at += amxRows {
+	for at := 0; at < n; at += rows {
 		list = append(list, amxTile{a: at * aRow, c: at * cRow, numTaps: numTaps})
 	}
-	return list[:n/amxRows], list[n/amxRows:]
+	return list[:n/rows], list[n/rows:]
 }
 
 // eachRowTiles runs f for whole row tiles and for the rest.
@@ -116,10 +121,16 @@ func (u *amxUnfolded) backwardWeights(dw []float32, dy []uint16, accumulate bool
 // amxPairPixels packs rows of n numbers in panels that are filled up with zeros to
 // filled rows.
 func amxPairPixels(dst []uint16, dstPanel int, src []uint16, srcRow, rows, n, filled int) {
-	pairRows(dst, dstPanel, src, srcRow, rows, n)
-	if used := ceilTo(rows, 2); used < filled {
+	amxPairPixelsAs(dst, pairLayout{dstPanel, 2 * amxPanel, amxPanel}, src, srcRow, rows, n, filled)
+}
+
+func amxPairPixelsAs(dst []uint16, to pairLayout, src []uint16, srcRow, rows, n, filled int) {
+	pairRowsAs(dst, to, src, srcRow, rows, n)
+	for pair := ceilDiv(rows, 2); pair < ceilDiv(filled, 2); pair++ {
 		for p := range ceilDiv(n, amxPanel) {
-			clear(dst[p*dstPanel+used*amxPanel : p*dstPanel+filled*amxPanel])
+			for half := range 2 {
+				clear(dst[p*to.panel+pair*to.row+half*to.half:][:amxPanel])
+			}
 		}
 	}
 }

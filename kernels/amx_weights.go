@@ -47,6 +47,7 @@ type amxWeights struct {
 	lines, columns, images  int               // of the output, in a box
 	imageSlices, lineSlices int               // each with its own sums
 	rowGroups, colGroups    int               // of tiles of input and output channels
+	lined                   bool              // products run in lines
 	sums                    *scratch[float32] // nil with one box
 }
 
@@ -64,7 +65,7 @@ const amxOneGroup = 192
 const amxWeightsMinTasks = 8
 
 func newAMXWeights(s Conv2dShape, x, dy []uint16) *amxWeights {
-	g := &amxWeights{s: s, x: x, dy: dy, ocPad: ceilTo(s.OC, amxHalf)}
+	g := &amxWeights{s: s, x: x, dy: dy, ocPad: ceilTo(s.OC, amxHalf), lined: s.threeByThree()}
 	g.rowGroups, g.colGroups = ceilDiv(s.C, weightsGroupChannels), ceilDiv(s.OC, weightsGroupChannels)
 	pixels := amxBoxPixels
 	if g.shared() && max(s.C, s.OC) <= amxOneGroup && s.OutH()*s.OutW()*s.N >= amxWeightsMinTasks*weightsSliceRows {
@@ -192,7 +193,11 @@ func (g *amxWeights) newTask(t int) *amxWeightsTask {
 	w.panels = split(ceilDiv(g.s.OC, amxPanel), g.colGroups, group%g.colGroups)
 	w.channels = split(ceilDiv(g.s.C, amxRows), g.rowGroups, group/g.colGroups)
 	w.channels = span{w.channels.from * amxRows, min(w.channels.to*amxRows, g.s.C)}
-	w.whole, w.rest = rowTiles(nil, w.channels.len(), 2*g.packedRow(), g.sumsRow(), 0)
+	w.tileRows = amxRows
+	if g.lined {
+		w.tileRows = amxHalf
+	}
+	w.whole, w.rest = tilesOf(nil, w.tileRows, w.channels.len(), 2*g.packedRow(), g.sumsRow(), 0)
 	return w
 }
 
@@ -205,8 +210,9 @@ type amxWeightsTask struct {
 	channels, panels span
 	pack             *amxWeightsPack
 
-	whole, rest []amxTile // of channels
-	taps        []brgemmTap
+	tileRows    int
+	whole, rest []amxTile   // of channels
+	taps        []brgemmTap // of a product
 }
 
 // finish sets the sums of kernel positions that only meet padding to zero.
@@ -232,16 +238,14 @@ func (w *amxWeightsTask) addOnly(args *amxArgs, box outputBox) {
 	s, taps := &w.s, w.s.KH*w.s.KW
 	sums := takeScratch[float32](w.channels.len() * taps * amxPanel)
 	defer sums.drop()
-	steps, step := amxCut(box.images.len())
-	args.steps = steps
 	for panel := w.panels.from; panel < w.panels.to; panel++ {
-		for tap := range taps {
-			if w.taps = w.pack.listTaps(w.taps[:0], box, tap); len(w.taps) > 0 {
-				w.product(args, sums.data[tap*amxPanel:], panel, step, amxEndStore)
+		for tap := 0; tap < taps; tap += w.positions() {
+			if w.listTaps(box, tap); len(w.taps) > 0 {
+				w.product(args, box, sums.data[tap*amxPanel:], amxPanel, panel, amxEndStore)
 				continue
 			}
 			for c := range w.channels.len() {
-				clear(sums.data[(c*taps+tap)*amxPanel:][:amxPanel])
+				clear(sums.data[(c*taps+tap)*amxPanel:][:w.positions()*amxPanel])
 			}
 		}
 		first := panel * amxPanel
@@ -256,34 +260,82 @@ func (w *amxWeightsTask) add(args *amxArgs, box outputBox) {
 		w.addOnly(args, box)
 		return
 	}
-	steps, step := amxCut(box.images.len())
-	args.steps = steps
-	for tap := range w.s.KH * w.s.KW {
-		w.taps = w.pack.listTaps(w.taps[:0], box, tap)
-		if len(w.taps) == 0 {
+	taps := w.s.KH * w.s.KW
+	for tap := 0; tap < taps; tap += w.positions() {
+		if w.listTaps(box, tap); len(w.taps) == 0 {
 			continue
 		}
 		end := amxEndAdd
 		if !w.begun[tap] {
-			w.begun[tap], end = true, amxEndStore
+			end = amxEndStore
+			for i := range w.positions() {
+				w.begun[tap+i] = true
+			}
 		}
 		for panel := w.panels.from; panel < w.panels.to; panel++ {
-			sums := w.sums[(w.channels.from*w.s.KH*w.s.KW+tap)*w.ocPad+panel*amxPanel:]
-			w.product(args, sums, panel, step, end)
+			sums := w.sums[(w.channels.from*taps+tap)*w.ocPad+panel*amxPanel:]
+			w.product(args, box, sums, w.ocPad, panel, end)
 		}
 	}
 }
 
-// product adds a box to the sums of one kernel position and panel, or begins them.
-func (w *amxWeightsTask) product(args *amxArgs, sums []float32, panel, step int, end amxEnd) {
+// positions is how many kernel positions a product computes: one, or those of a line.
+func (g *amxWeights) positions() int {
+	if g.lined {
+		return g.s.KW
+	}
+	return 1
+}
+
+// listTaps lists what a product for the kernel position tap, or for those of a line from
+// there on, takes of a box.
+func (w *amxWeightsTask) listTaps(box outputBox, tap int) {
+	if w.lined {
+		w.taps = w.pack.listLines(w.taps[:0], box, tap/w.s.KW)
+	} else {
+		w.taps = w.pack.listTaps(w.taps[:0], box, tap)
+	}
+}
+
+// product adds a box to the sums of a panel, whose rows have width columns, or begins
+// them.
+func (w *amxWeightsTask) product(args *amxArgs, box outputBox, sums []float32, width, panel int, end amxEnd) {
+	steps, step := amxCut(box.images.len())
+	args.steps, args.taps = steps, &w.taps[0]
+	args.aRow, args.cRow = 2*w.packedRow(), w.sumsRow()
+	columns := min(amxPanel, w.ocPad-panel*amxPanel)
 	args.a, args.b = w.pack.operands(w.channels.from, panel)
-	args.c = unsafe.Pointer(&sums[0])
-	args.aRow, args.cRow, args.taps = 2*w.packedRow(), w.sumsRow(), &w.taps[0]
-	eachRowTiles(w.channels.len(), w.whole, w.rest, func(rows, _ int, list []amxTile) {
+	if !w.lined {
+		args.c = unsafe.Pointer(&sums[0])
+		w.eachTiles(func(rows int, list []amxTile) {
+			args.shape(rows, columns, step)
+			args.run(end, list)
+		})
+		return
+	}
+	args.aPixel, args.bNext, args.cNext = 2*w.pack.xPixel, 2*w.pack.dyPixel, 4*width
+	args.pixels, args.edges = box.columns.len(), index(box.columns.from == 0)*amxFirstEdge+index(box.columns.to == w.s.W)*amxLastEdge
+	b := args.b
+	for half, of := range (span{0, columns}).cut(amxHalf) {
+		args.b, args.c = unsafe.Add(b, half*w.pack.dyPixel), unsafe.Pointer(&sums[of.from])
+		w.eachTiles(func(rows int, list []amxTile) {
+			args.lineGradientShape(rows, of.len(), step)
+			args.runLineGradients(end, list)
+		})
+	}
+}
+
+// eachTiles visits the tiles of as many rows each, with the taps of the product.
+func (w *amxWeightsTask) eachTiles(visit func(rows int, list []amxTile)) {
+	for _, list := range [][]amxTile{w.whole, w.rest} {
 		for i := range list {
 			list[i].numTaps = len(w.taps)
 		}
-		args.shape(rows, min(amxPanel, w.ocPad-panel*amxPanel), step)
-		args.run(end, list)
-	})
+	}
+	if len(w.whole) > 0 {
+		visit(w.tileRows, w.whole)
+	}
+	if len(w.rest) > 0 {
+		visit(w.channels.len()%w.tileRows, w.rest)
+	}
 }

@@ -4,7 +4,7 @@ import "unsafe"
 
 // amxWeightsPack is a packed part of the operands of backward weights: each pixel of
 // x is turned, [pixel][channel][image], and dy becomes panels of pairs,
-// [panel][pixel][image/2][32][2].
+// [panel][pixel][image/2][32][2], for lines [panel][pixel][half][image/2][16][2].
 type amxWeightsPack struct {
 	*amxWeights
 	channels, panels span // what is packed, wherever it is
@@ -74,9 +74,13 @@ func (p *amxWeightsPack) packDy(h int) {
 	first := p.panels.from * amxPanel
 	n := min(p.panels.to*amxPanel, s.OC) - first
 	steps, step := amxCut(images.len())
+	to := pairLayout{p.dyPanel, 2 * amxPanel, amxPanel}
+	if p.lined {
+		to.row, to.half = 2*amxHalf, p.dyPixel/2
+	}
 	for c := p.box.columns.from; c < p.box.columns.to; c++ {
 		dy := p.dy[((h*s.OutW()+c)*s.N+images.from)*s.OC+first:]
-		amxPairPixels(p.packedDy[p.pixelOfDy(h, c)*p.dyPixel:], p.dyPanel, dy, s.OC, images.len(), n, steps*step)
+		amxPairPixelsAs(p.packedDy[p.pixelOfDy(h, c)*p.dyPixel:], to, dy, s.OC, images.len(), n, steps*step)
 	}
 }
 
@@ -107,6 +111,19 @@ func (p *amxWeightsPack) listTaps(taps []brgemmTap, box outputBox, tap int) []br
 		for c := max(from, box.columns.from); c < min(to, box.columns.to); c++ {
 			x := c*s.Stride - s.Padding + kw
 			taps = append(taps, brgemmTap{a: 2 * p.pixelOfX(y, x) * p.xPixel, b: 2 * p.pixelOfDy(h, c) * p.dyPixel})
+		}
+	}
+	return taps
+}
+
+// listLines adds the lines of a box, one of what is packed, whose input for a line of the
+// kernel is no padding, with the pixel of x before the first one.
+func (p *amxWeightsPack) listLines(taps []brgemmTap, box outputBox, kh int) []brgemmTap {
+	for h := box.lines.from; h < box.lines.to; h++ {
+		if y := h - p.s.Padding + kh; y >= 0 && y < p.s.H {
+			taps = append(taps, brgemmTap{
+				a: 2 * p.pixelOfX(y, box.columns.from-1) * p.xPixel, b: 2 * p.pixelOfDy(h, box.columns.from) * p.dyPixel,
+			})
 		}
 	}
 	return taps

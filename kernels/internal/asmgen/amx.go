@@ -37,8 +37,12 @@ const (
 	amxTapNow    = 232
 	amxAPixel    = 240
 	amxABack     = 248
-	amxBTap      = 256
-	amxCPixel    = 264
+	amxBNext     = 256
+	amxCNext     = 264
+	amxPixels    = 272
+	amxEdges     = 280
+	amxANow      = 288
+	amxBNow      = 296
 )
 
 // Offsets in amxTile and in brgemmTap, and their sizes.
@@ -69,6 +73,10 @@ func amxFiles() []file {
 		a.text("amxLine"+end, "args *amxArgs")
 		amxLine{a, amxKernel{a, 1, 1, end}}.emit()
 	}
+	for _, end := range amxLineGradientEnds {
+		a.text("amxLineGradient"+end, "args *amxArgs")
+		amxLineGradient{a, amxKernel{a, 1, 1, end}}.emit()
+	}
 	amxPeak(a)
 	amxRegister(a)
 	rows := newAssembly()
@@ -95,12 +103,15 @@ func amxTable() []byte {
 		}
 		list.WriteString("},\n")
 	}
-	var lines bytes.Buffer
-	for _, end := range amxLineEnds {
-		fmt.Fprintf(&b, "//go:noescape\nfunc amxLine%s(args *amxArgs)\n\n", end)
-		fmt.Fprintf(&lines, "amxEnd%s: amxLine%s, ", end, end)
+	byEnd := func(name string, ends []string) (entries string) {
+		for _, end := range ends {
+			fmt.Fprintf(&b, "//go:noescape\nfunc %s%s(args *amxArgs)\n\n", name, end)
+			entries += fmt.Sprintf("amxEnd%s: %s%s, ", end, name, end)
+		}
+		return "[numAMXEnds]func(*amxArgs){" + entries + "}"
 	}
-	fmt.Fprintf(&b, "var amxTileKernels = amxKernelTable{\ntiles: [2][2][numAMXEnds]func(*amxArgs){\n%s},\nlines: [numAMXEnds]func(*amxArgs){%s},\n}\n", list.Bytes(), lines.Bytes())
+	lines, gradients := byEnd("amxLine", amxLineEnds), byEnd("amxLineGradient", amxLineGradientEnds)
+	fmt.Fprintf(&b, "var amxTileKernels = amxKernelTable{\ntiles: [2][2][numAMXEnds]func(*amxArgs){\n%s},\nlines: %s,\nlineGradients: %s,\n}\n", list.Bytes(), lines, gradients)
 	src, err := format.Source(b.Bytes())
 	if err != nil {
 		panic(err)
@@ -413,7 +424,8 @@ func bf16PairLoop(a *assembly, pair func()) {
 }
 
 // bf16Pairs interleaves pairs of rows of bfloat16. Four columns of both rows meet in
-// the lane of their result before they are interleaved.
+// the lane of their result before they are interleaved. R13 is where the second half of
+// the columns goes.
 func bf16Pairs(a *assembly) {
 	bf16Start(a, "amxPairRows")
 	for i, at := range []int{bf16Mask, bf16Mask2} {
@@ -422,6 +434,7 @@ func bf16Pairs(a *assembly) {
 	}
 	a.op("MOVQ %d(DI), AX", bf16Index)
 	a.op("VMOVDQU64 (AX), Z31")
+	a.op("MOVQ %d(DI), R13", bf16Half)
 	bf16PairLoop(a, func() {
 		a.op("VMOVDQU16.Z (SI), K1, Z0")
 		a.op("VMOVDQU16.Z (SI)(R12*1), K2, Z1")
@@ -430,12 +443,11 @@ func bf16Pairs(a *assembly) {
 		a.op("VPUNPCKLWD Z1, Z0, Z2")
 		a.op("VPUNPCKHWD Z1, Z0, Z3")
 		a.op("VMOVDQU64 Z2, (BX)")
-		a.op("VMOVDQU64 Z3, 64(BX)")
+		a.op("VMOVDQU64 Z3, (BX)(R13*1)")
 	})
 }
 
-// bf16RoundPairs rounds and interleaves pairs of rows of float32. R13 is where the second
-// half of the columns goes.
+// bf16RoundPairs rounds and interleaves pairs of rows of float32.
 func bf16RoundPairs(a *assembly) {
 	bf16Start(a, "amxRoundPairRows")
 	for i, at := range []int{bf16Mask, bf16Mask2} {

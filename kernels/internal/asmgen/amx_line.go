@@ -63,7 +63,7 @@ func (l amxLine) reduce() {
 	a.op("ADDQ %d(AX), R8", tapA)
 	a.op("MOVQ %d(DI), R9", amxB)
 	a.op("ADDQ %d(AX), R9", tapB)
-	a.op("MOVQ %d(DI), AX", amxBTap)
+	a.op("MOVQ %d(DI), AX", amxBNext)
 	a.op("LEAQ (R9)(AX*1), BX")
 	a.op("ADDQ BX, AX")
 	a.op("MOVQ %d(DI), DX", amxSteps)
@@ -126,7 +126,7 @@ func (l amxLine) finish() {
 	a.op("ADDQ %d(SI), R8", amxTileC)
 	a.label("pixel")
 	a.op("MOVQ R8, CX")
-	a.op("ADDQ %d(DI), CX", amxCPixel)
+	a.op("ADDQ %d(DI), CX", amxCNext)
 	a.op("MOVQ CX, %d(DI)", amxTapNow)
 	a.op("MOVQ $16, CX")
 	a.label("row")
@@ -139,4 +139,175 @@ func (l amxLine) finish() {
 	a.op("MOVQ %d(DI), R8", amxTapNow)
 	a.op("DECQ BX")
 	a.op("JNZ pixel")
+}
+
+var amxLineGradientEnds = []string{"Store", "Add"}
+
+// amxLineGradient is the kernel of backward weights with one end. Tiles:
+//
+//	0 to 2: C, by column of the kernel  4 to 6: three neighbouring pixels of A  7: B
+//
+// Registers:
+//
+//	DI args  SI entry of the list  CX lines left  BX steps left  DX pixels left
+//	R8 A  R9 B  R10, R11 row strides of A, B  R12, R13 a pixel of A, B
+//	AX 1 where the last pixel of A is padding
+type amxLineGradient struct {
+	a *assembly
+	k amxKernel // for its end: one tile column
+}
+
+func (l amxLineGradient) emit() {
+	a := l.a
+	l.k.start()
+	a.op("MOVQ %d(DI), R10", amxARow)
+	a.op("MOVQ %d(DI), R11", amxBRow)
+	a.op("MOVQ %d(DI), R12", amxAPixel)
+	a.op("MOVQ %d(DI), R13", amxBNext)
+	a.op("MOVQ %d(DI), SI", amxList)
+	a.label("tile")
+	for u := range lineTaps {
+		a.tileZero(u)
+	}
+	if l.k.vectors() {
+		l.fetch()
+	}
+	l.reduce()
+	l.finish()
+	a.op("ADDQ $%d, SI", amxTileSize)
+	a.op("DECQ %d(DI)", amxTiles)
+	a.op("JNZ tile")
+	a.tileRelease()
+	a.op("VZEROUPPER")
+	a.op("RET")
+}
+
+// fetch asks for C, which is added to in the end.
+func (l amxLineGradient) fetch() {
+	a := l.a
+	a.op("MOVQ %d(DI), R8", amxC)
+	a.op("ADDQ %d(SI), R8", amxTileC)
+	a.op("MOVQ %d(DI), AX", amxCNext)
+	a.op("MOVQ %d(DI), CX", amxRows)
+	a.label("fetch")
+	a.op("PREFETCHT0 (R8)")
+	a.op("PREFETCHT0 (R8)(AX*1)")
+	a.op("PREFETCHT0 (R8)(AX*2)")
+	a.op("ADDQ %d(DI), R8", amxCRow)
+	a.op("DECQ CX")
+	a.op("JNZ fetch")
+}
+
+// reduce adds up all lines. Three pixels of A are held, one of which is loaded for each
+// pixel of B; the first of a line and the last may be padding.
+func (l amxLineGradient) reduce() {
+	a := l.a
+	a.op("MOVQ %d(SI), CX", amxTileNumTaps)
+	a.op("MOVQ %d(DI), AX", amxTaps)
+	a.op("ADDQ %d(SI), AX", amxTileTaps)
+	a.op("MOVQ AX, %d(DI)", amxTapNow)
+	a.label("tap")
+	a.op("MOVQ %d(DI), AX", amxTapNow)
+	for _, operand := range []struct {
+		from, now int
+		tap       int
+	}{{amxA, amxANow, tapA}, {amxB, amxBNow, tapB}} {
+		a.op("MOVQ %d(DI), R8", operand.from)
+		if operand.from == amxA {
+			a.op("ADDQ %d(SI), R8", amxTileA)
+		}
+		a.op("ADDQ %d(AX), R8", operand.tap)
+		a.op("MOVQ R8, %d(DI)", operand.now)
+	}
+	a.op("MOVQ %d(DI), BX", amxSteps)
+	a.label("step")
+	a.op("MOVQ %d(DI), R8", amxANow)
+	a.op("MOVQ %d(DI), R9", amxBNow)
+	a.op("MOVQ %d(DI), DX", amxPixels)
+	a.op("MOVQ %d(DI), AX", amxEdges)
+	a.op("TESTQ $1, AX")
+	a.op("JNE first")
+	a.op("SHRQ $1, AX")
+	a.tileLoad(4, "R8", "R10", 0)
+	a.op("ADDQ R12, R8")
+	a.tileLoad(5, "R8", "R10", 0)
+	a.op("ADDQ R12, R8")
+	a.op("JMP pixel")
+	a.label("first")
+	a.op("SHRQ $1, AX")
+	a.op("ADDQ R12, R8")
+	a.tileLoad(5, "R8", "R10", 0)
+	a.op("ADDQ R12, R8")
+	a.tileLoad(7, "R9", "R11", 0)
+	a.op("JMP second")
+	a.label("pixel")
+	for i := range lineTaps {
+		tile := func(u int) int { return 4 + (i+u)%lineTaps }
+		a.tileLoad(7, "R9", "R11", 0)
+		a.tileProduct(0, tile(0), 7)
+		if i == 0 {
+			a.label("second")
+		}
+		a.tileProduct(1, tile(1), 7)
+		a.op("CMPQ DX, AX")
+		a.op("JEQ last")
+		a.tileLoad(tile(2), "R8", "R10", 0)
+		a.tileProduct(2, tile(2), 7)
+		a.op("ADDQ R12, R8")
+		a.op("ADDQ R13, R9")
+		a.op("DECQ DX")
+		if i < lineTaps-1 {
+			a.op("JZ last")
+		} else {
+			a.op("JNZ pixel")
+		}
+	}
+	a.label("last")
+	a.op("MOVQ %d(DI), AX", amxAStep)
+	a.op("ADDQ AX, %d(DI)", amxANow)
+	a.op("MOVQ %d(DI), AX", amxBStep)
+	a.op("ADDQ AX, %d(DI)", amxBNow)
+	a.op("DECQ BX")
+	a.op("JNZ step")
+	a.op("ADDQ $%d, %d(DI)", tapSize, amxTapNow)
+	a.op("DECQ CX")
+	a.op("JNZ tap")
+}
+
+// finish stores the sums, or adds them by way of the strip.
+func (l amxLineGradient) finish() {
+	a := l.a
+	a.op("MOVQ %d(DI), R8", amxC)
+	a.op("ADDQ %d(SI), R8", amxTileC)
+	a.op("MOVQ %d(DI), R9", amxCRow)
+	if !l.k.vectors() {
+		for u := range lineTaps {
+			a.tileStore(u, "R8", "R9", 0)
+			a.op("ADDQ %d(DI), R8", amxCNext)
+		}
+		return
+	}
+	a.op("MOVQ %d(DI), AX", amxStrip)
+	a.op("MOVQ $%d, DX", tileRowBytes)
+	for u := range lineTaps {
+		a.tileStore(u, "AX", "DX", 16*tileRowBytes*u)
+	}
+	a.op("MOVQ $%d, BX", lineTaps)
+	a.label("column")
+	a.op("MOVQ R8, %d(DI)", amxTapNow)
+	a.op("MOVQ AX, %d(DI)", amxANow)
+	a.op("MOVQ %d(DI), CX", amxRows)
+	a.label("row")
+	a.op("VMOVUPS.Z (AX), K1, Z0")
+	l.k.row()
+	a.op("ADDQ DX, AX")
+	a.op("ADDQ R9, R8")
+	a.op("DECQ CX")
+	a.op("JNZ row")
+	a.op("MOVQ %d(DI), R8", amxTapNow)
+	a.op("ADDQ %d(DI), R8", amxCNext)
+	a.op("MOVQ %d(DI), AX", amxANow)
+	a.op("ADDQ $%d, AX", 16*tileRowBytes)
+	a.op("DECQ BX")
+	a.op("JNZ column")
 }
