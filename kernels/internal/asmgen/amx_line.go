@@ -96,10 +96,11 @@ func (l amxLine) reduce() {
 }
 
 // pixel multiplies pixel q of the operand, which is column t of the kernel for pixel q-t
-// of the result.
+// of the result: the one that was added to last comes last, as a product takes as long as
+// three more.
 func (l amxLine) pixel(q int) {
 	l.a.tileLoad(4, "R8", "R10", 0)
-	for t := lineTaps - 1; t >= 0; t-- {
+	for t := range lineTaps {
 		if p := q - t; p >= 0 && p < linePixels {
 			l.a.tileProduct(p, 4, 5+t)
 		}
