@@ -51,7 +51,7 @@ func amxPack(dst []uint16, w []float32, scale float32, s Conv2dShape, d ConvDire
 		if cols < amxPanel {
 			clear(turned[:length])
 		}
-		turnWeights(turned, amxPanel, w, scale, &s, d, p*amxPanel, cols, rows, d.nextDepth(&s, block))
+		turnWeights(turned, amxPanel, w, 1, &s, d, p*amxPanel, cols, rows, d.nextDepth(&s, block))
 		panel := dst[p*panelLen : (p+1)*panelLen]
 		if unfolds {
 			// Rows [C][KH*KW] become [KH*KW][C].
@@ -61,13 +61,13 @@ func amxPack(dst []uint16, w []float32, scale float32, s Conv2dShape, d ConvDire
 				}
 			}
 			clear(panel[ceilDiv(taps*depth, 2)*2*amxPanel:])
-			pairRows(panel, panelLen, ordered, amxPanel, taps*depth, cols)
+			pairRowsAs(panel, pairLayout{panelLen, 2 * amxPanel, amxPanel, scale}, ordered, amxPanel, taps*depth, cols)
 			return
 		}
 		// The taps of a row lie side by side as panels do.
-		to, columns := pairLayout{depth * amxPanel, 2 * amxPanel, amxPanel}, amxPanel
+		to, columns := pairLayout{depth * amxPanel, 2 * amxPanel, amxPanel, scale}, amxPanel
 		if lined {
-			to, columns = pairLayout{depth * amxHalf, 2 * amxHalf, panelLen / 2}, amxHalf
+			to, columns = pairLayout{depth * amxHalf, 2 * amxHalf, panelLen / 2, scale}, amxHalf
 		}
 		pairRowsAs(panel[rows.from*columns:], to, turned, taps*amxPanel, rows.len(), taps*amxPanel)
 	}

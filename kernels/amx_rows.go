@@ -21,6 +21,7 @@ type amxRowsArgs struct {
 	index            unsafe.Pointer // for a permutation
 	second           int            // from the first row of a pair to the second
 	half             int            // from the first 16 columns of a panel to the others
+	scale            float32        // of float32 rows
 }
 
 var amxRowsArgsPool = sync.Pool{New: func() any { return new(amxRowsArgs) }}
@@ -65,14 +66,17 @@ var (
 
 // pairLayout is where panels of 32 columns of pairs of rows go, in elements: from a panel
 // to the next, from a pair of rows to the next, and from the first 16 columns, which lie
-// side by side, to the others.
-type pairLayout struct{ panel, row, half int }
+// side by side, to the others. Numbers are multiplied with scale before they are rounded.
+type pairLayout struct {
+	panel, row, half int
+	scale            float32
+}
 
 // pairRows writes panels of 32 columns, [ceil(rows/2)][32][2]: pairs of rows
 // interleaved, filled up with zeros, dstPanel apart. Of src, n columns are taken;
 // float32 is rounded.
 func pairRows[T uint16 | float32](dst []uint16, dstPanel int, src []T, srcRow, rows, n int) {
-	pairRowsAs(dst, pairLayout{dstPanel, 2 * amxPanel, amxPanel}, src, srcRow, rows, n)
+	pairRowsAs(dst, pairLayout{dstPanel, 2 * amxPanel, amxPanel, 1}, src, srcRow, rows, n)
 }
 
 // pairRowsAs is pairRows with another layout.
@@ -95,7 +99,7 @@ func pairRowsAs[T uint16 | float32](dst []uint16, to pairLayout, src []T, srcRow
 		pairRowsPortable(dst, to, src, srcRow, rows, n)
 		return
 	}
-	args := amxRowsArgs{srcRow: 2 * srcRow * elem, dstRow: 2 * to.row, dstTile: 2 * to.panel, srcTile: amxPanel * elem, second: srcRow * elem, half: 2 * to.half, index: permutation}
+	args := amxRowsArgs{srcRow: 2 * srcRow * elem, dstRow: 2 * to.row, dstTile: 2 * to.panel, srcTile: amxPanel * elem, second: srcRow * elem, half: 2 * to.half, scale: to.scale, index: permutation}
 	// Whole panels and a ragged one, whole pairs and half a one.
 	part := func(panel, panels, cols int) {
 		args.tiles, args.mask, args.mask2 = panels, 1<<cols-1, 1<<cols-1
@@ -128,7 +132,7 @@ func pairRowsPortable[T uint16 | float32](dst []uint16, to pairLayout, src []T, 
 					case uint16:
 						h = v
 					case float32:
-						h = amxRound(v)
+						h = amxRound(v * to.scale)
 					}
 				}
 				dst[p*to.panel+i/2*to.row+j/amxHalf*to.half+j%amxHalf*2+i%2] = h

@@ -212,6 +212,39 @@ func TestAMXRows(t *testing.T) {
 	})
 }
 
+// Halves of panels may lie apart, and float32 is scaled before it is rounded.
+func TestAMXPairLayouts(t *testing.T) {
+	eachAMX(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(57, 58))
+		for _, size := range [][2]int{{1, 1}, {3, 17}, {5, 33}, {16, 288}, {33, 64}} {
+			rows, cols := size[0], size[1]
+			pairs, panels := ceilDiv(rows, 2), ceilDiv(cols, amxPanel)
+			panel := pairs*amxPanel + 2*r.IntN(2)
+			to := pairLayout{panel: panel, row: amxPanel, half: panels * panel, scale: 0.3}
+			src := randomSlice[float32](r, rows*cols)
+			half := halvesOf(src)
+			halves, guardHalves := halvesNaN(t, 2*panels*panel)
+			pairRowsAs(halves, to, half, cols, rows, cols)
+			rounded, guardRounded := halvesNaN(t, 2*panels*panel)
+			pairRowsAs(rounded, to, src, cols, rows, cols)
+			for i := range 2 * pairs {
+				for j := range panels * amxPanel {
+					var want, wantRounded uint16
+					if i < rows && j < cols {
+						want, wantRounded = half[i*cols+j], amxRound(0.3*src[i*cols+j])
+					}
+					at := j/amxPanel*panel + i/2*amxPanel + j%amxPanel/amxHalf*to.half + 2*(j%amxHalf) + i%2
+					if halves[at] != want || rounded[at] != wantRounded {
+						t.Fatalf("%dx%d: element (%d, %d) is %#x and rounded %#x, want %#x and %#x", rows, cols, i, j, halves[at], rounded[at], want, wantRounded)
+					}
+				}
+			}
+			guardHalves(fmt.Sprintf("%dx%d halves", rows, cols))
+			guardRounded(fmt.Sprintf("%dx%d rounded", rows, cols))
+		}
+	})
+}
+
 // amxCases are small shapes of every way a plan goes.
 var amxCases = []Conv2dShape{
 	{2, 6, 6, 6, 16, 5, 5, 1, 0}, {5, 1, 7, 7, 6, 5, 5, 1, 0}, {3, 3, 6, 5, 18, 3, 3, 1, 1}, {33, 2, 3, 3, 7, 3, 3, 2, 1}, // LeNet, first layers

@@ -121,7 +121,7 @@ func (u *amxUnfolded) backwardWeights(dw []float32, dy []uint16, accumulate bool
 // amxPairPixels packs rows of n numbers in panels that are filled up with zeros to
 // filled rows.
 func amxPairPixels(dst []uint16, dstPanel int, src []uint16, srcRow, rows, n, filled int) {
-	amxPairPixelsAs(dst, pairLayout{dstPanel, 2 * amxPanel, amxPanel}, src, srcRow, rows, n, filled)
+	amxPairPixelsAs(dst, pairLayout{dstPanel, 2 * amxPanel, amxPanel, 1}, src, srcRow, rows, n, filled)
 }
 
 func amxPairPixelsAs(dst []uint16, to pairLayout, src []uint16, srcRow, rows, n, filled int) {

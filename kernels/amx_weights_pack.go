@@ -74,7 +74,7 @@ func (p *amxWeightsPack) packDy(h int) {
 	first := p.panels.from * amxPanel
 	n := min(p.panels.to*amxPanel, s.OC) - first
 	steps, step := amxCut(images.len())
-	to := pairLayout{p.dyPanel, 2 * amxPanel, amxPanel}
+	to := pairLayout{p.dyPanel, 2 * amxPanel, amxPanel, 1}
 	if p.lined {
 		to.row, to.half = 2*amxHalf, p.dyPixel/2
 	}

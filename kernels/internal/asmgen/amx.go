@@ -386,6 +386,7 @@ const (
 	bf16Index    = 88
 	bf16DstBlock = 96
 	bf16Half     = 104
+	bf16Scale    = 112
 )
 
 // bf16Start loads what all loops over rows need:
@@ -447,7 +448,7 @@ func bf16Pairs(a *assembly) {
 	})
 }
 
-// bf16RoundPairs rounds and interleaves pairs of rows of float32.
+// bf16RoundPairs scales, rounds and interleaves pairs of rows of float32.
 func bf16RoundPairs(a *assembly) {
 	bf16Start(a, "amxRoundPairRows")
 	for i, at := range []int{bf16Mask, bf16Mask2} {
@@ -458,10 +459,14 @@ func bf16RoundPairs(a *assembly) {
 	a.op("MOVQ %d(DI), AX", bf16Index)
 	a.op("VMOVDQU64 (AX), Z31")
 	a.op("MOVQ %d(DI), R13", bf16Half)
+	a.op("VBROADCASTSS %d(DI), Z30", bf16Scale)
 	bf16PairLoop(a, func() {
 		for j, to := range []string{"(BX)", "(BX)(R13*1)"} {
 			a.op("VMOVUPS.Z %d(SI), K%d, Z%d", 64*j, j+1, j)
 			a.op("VMOVUPS.Z %d(SI)(R12*1), K%d, Z%d", 64*j, j+3, j+2)
+			for _, row := range []int{j, j + 2} {
+				a.op("VMULPS Z30, Z%d, Z%d", row, row)
+			}
 			a.roundPair(j, j+2, j)
 			a.op("VPERMW Z%d, Z31, Z%d", j, j)
 			a.op("VMOVDQU64 Z%d, %s", j, to)
