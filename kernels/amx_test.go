@@ -445,6 +445,25 @@ func TestAMXConv2dOfAnyShape(t *testing.T) {
 	})
 }
 
+func TestAMXLinesOfAnyShape(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some seconds of sums")
+	}
+	eachAMX(t, func(t *testing.T) {
+		rapid.Check(t, func(t *rapid.T) {
+			long, short := rapid.IntRange(80, 86).Draw(t, "half of the depth")*2, rapid.IntRange(1, 40).Draw(t, "width")
+			s := Conv2dShape{
+				N: rapid.SampledFrom([]int{16, 32}).Draw(t, "N"), C: long, OC: short,
+				H: rapid.IntRange(1, 2).Draw(t, "H"), W: rapid.SampledFrom([]int{4, 8}).Draw(t, "W"), KH: 3, KW: 3, Stride: 1, Padding: 1,
+			}
+			if rapid.Bool().Draw(t, "backward data") {
+				s.C, s.OC = short, long
+			}
+			checkAMXConv2d(t, rand.New(rand.NewPCG(67, 68)), s, rapid.Bool().Draw(t, "accumulate"))
+		})
+	})
+}
+
 func checkAMXConv2d(t failer, r *rand.Rand, s Conv2dShape, accumulate bool) {
 	t.Helper()
 	what := fmt.Sprintf("%+v accumulate %v", s, accumulate)
