@@ -54,7 +54,7 @@ type amxArgs struct {
 	rows        int
 	mask        uintptr // a bit per column
 	load        int
-	ahead       uintptr // what to fetch into the second-level cache where C is float32: four lines a step
+	ahead       uintptr // what to fetch into the second-level cache where C is float32: four lines a step, see amxKernel.fetch of the generator
 	aheadStep   int     // by how much it moves on in a step; 0: nothing is fetched
 
 	_ [3]uintptr // of the assembly: the current tile of the strip, the next row of C, and the current tap

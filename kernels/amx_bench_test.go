@@ -79,8 +79,8 @@ func BenchmarkAMXRows(b *testing.B) {
 	const rows, cols = 128, 128
 	h, v := make([]uint16, rows*cols), make([]float32, rows*cols)
 	out := make([]uint16, rows*cols)
-	benchBytes(b, "pair", 4*len(h), func() { pairRows(out, rows*amxPanel, h, cols, rows, cols) })
-	benchBytes(b, "roundPair", 6*len(h), func() { pairRows(out, rows*amxPanel, v, cols, rows, cols) })
+	benchBytes(b, "pair", 4*len(h), func() { pairRows(out, panelLayout(rows*amxPanel, 1), h, cols, rows, cols) })
+	benchBytes(b, "roundPair", 6*len(h), func() { pairRows(out, panelLayout(rows*amxPanel, 1), v, cols, rows, cols) })
 	benchBytes(b, "turn", 4*len(h), func() { turnHalves(out, rows, h, cols, rows, cols) })
 }
 

@@ -61,15 +61,15 @@ func amxPack(dst []uint16, w []float32, scale float32, s Conv2dShape, d ConvDire
 				}
 			}
 			clear(panel[ceilDiv(taps*depth, 2)*2*amxPanel:])
-			pairRowsAs(panel, pairLayout{panelLen, 2 * amxPanel, amxPanel, scale}, ordered, amxPanel, taps*depth, cols)
+			pairRows(panel, panelLayout(panelLen, scale), ordered, amxPanel, taps*depth, cols)
 			return
 		}
 		// The taps of a row lie side by side as panels do.
-		to, columns := pairLayout{depth * amxPanel, 2 * amxPanel, amxPanel, scale}, amxPanel
+		to, columns := panelLayout(depth*amxPanel, scale), amxPanel
 		if lined {
-			to, columns = pairLayout{depth * amxHalf, 2 * amxHalf, panelLen / 2, scale}, amxHalf
+			to, columns = pairLayout{panel: depth * amxHalf, row: 2 * amxHalf, half: panelLen / 2, scale: scale}, amxHalf
 		}
-		pairRowsAs(panel[rows.from*columns:], to, turned, taps*amxPanel, rows.len(), taps*amxPanel)
+		pairRows(panel[rows.from*columns:], to, turned, taps*amxPanel, rows.len(), taps*amxPanel)
 	}
 	tasks := cutPanels(ceilDiv(width, amxPanel), ceilDiv(depth, block))
 	Parallel(tasks.count(), func(task int) {

@@ -81,7 +81,7 @@ func amxGemm(transA, transB bool, m, n, k int, a []uint16, lda int, b []uint16, 
 	g.panels = panels.data
 	g.packB(b, ldb, transB, k)
 	chunks := ceilDiv(m, amxGemmRows)
-	rows := ceilTo(ceilDiv(m, chunks), amxRows) // as many in each
+	rows := ceilTo(ceilDiv(m, chunks), amxRows) // about as many in each
 	groups := min(ceilDiv(n, amxPanel), max(1, ceilDiv(gemmMinTasks, chunks)))
 	Parallel(chunks*groups, func(t int) {
 		g.block(blockSpan(rows, m, t/groups), split(ceilDiv(n, amxPanel), groups, t%groups))
@@ -118,7 +118,7 @@ func (g *amxMatrices) packB(b []uint16, ldb int, trans bool, k int) {
 		cols, rows := min(amxPanel, g.n-col), min(of.to, k)-of.from
 		panel := g.panels[p*panelLen+of.from*amxPanel : p*panelLen+of.to*amxPanel]
 		if !trans {
-			amxPairPixels(panel, panelLen, b[of.from*ldb+col:], ldb, rows, cols, of.len())
+			amxPairPixels(panel, panelLayout(panelLen, 1), b[of.from*ldb+col:], ldb, rows, cols, of.len())
 			return
 		}
 		pairs := takeScratch[float32](amxPanel * block / 2)

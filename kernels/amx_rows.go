@@ -72,17 +72,16 @@ type pairLayout struct {
 	scale            float32
 }
 
-// pairRows writes panels of 32 columns, [ceil(rows/2)][32][2]: pairs of rows
-// interleaved, filled up with zeros, dstPanel apart. Of src, n columns are taken;
-// float32 is rounded.
-func pairRows[T uint16 | float32](dst []uint16, dstPanel int, src []T, srcRow, rows, n int) {
-	pairRowsAs(dst, pairLayout{dstPanel, 2 * amxPanel, amxPanel, 1}, src, srcRow, rows, n)
+// panelLayout is that of panels [pair][32][2].
+func panelLayout(panel int, scale float32) pairLayout {
+	return pairLayout{panel: panel, row: 2 * amxPanel, half: amxPanel, scale: scale}
 }
 
-// pairRowsAs is pairRows with another layout.
+// pairRows writes panels of 32 columns: pairs of rows interleaved, filled up with zeros. Of
+// src, n columns are taken; float32 is scaled and rounded.
 //
 //go:norace
-func pairRowsAs[T uint16 | float32](dst []uint16, to pairLayout, src []T, srcRow, rows, n int) {
+func pairRows[T uint16 | float32](dst []uint16, to pairLayout, src []T, srcRow, rows, n int) {
 	if rows == 0 || n == 0 {
 		return
 	}

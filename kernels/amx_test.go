@@ -177,9 +177,9 @@ func TestAMXRows(t *testing.T) {
 			turnHalves(turned, turnedRow, half, row, rows, cols)
 			panel := ceilDiv(rows, 2)*2*amxPanel + 2*r.IntN(2)
 			pairs, guardPairs := halvesNaN(t, ceilDiv(cols, amxPanel)*panel)
-			pairRows(pairs, panel, half, row, rows, cols)
+			pairRows(pairs, panelLayout(panel, 1), half, row, rows, cols)
 			rounded, guardRounded := halvesNaN(t, ceilDiv(cols, amxPanel)*panel)
-			pairRows(rounded, panel, src, row, rows, cols)
+			pairRows(rounded, panelLayout(panel, 1), src, row, rows, cols)
 			for i := range rows {
 				for j := range cols {
 					h := half[i*row+j]
@@ -224,9 +224,9 @@ func TestAMXPairLayouts(t *testing.T) {
 			src := randomSlice[float32](r, rows*cols)
 			half := halvesOf(src)
 			halves, guardHalves := halvesNaN(t, 2*panels*panel)
-			pairRowsAs(halves, to, half, cols, rows, cols)
+			pairRows(halves, to, half, cols, rows, cols)
 			rounded, guardRounded := halvesNaN(t, 2*panels*panel)
-			pairRowsAs(rounded, to, src, cols, rows, cols)
+			pairRows(rounded, to, src, cols, rows, cols)
 			for i := range 2 * pairs {
 				for j := range panels * amxPanel {
 					var want, wantRounded uint16
@@ -258,7 +258,7 @@ var amxCases = []Conv2dShape{
 	{16, 160, 1, 4, 17, 3, 3, 1, 1}, {48, 170, 3, 8, 33, 3, 3, 1, 1}, {16, 35, 2, 4, 160, 3, 3, 1, 1}, {32, 162, 2, 12, 160, 3, 3, 1, 1},
 }
 
-// Lines are for long sums of whole blocks; weights that are packed for them are no others.
+// Lines are for long sums of whole blocks; weights are packed for them alone.
 func TestAMXLines(t *testing.T) {
 	for _, c := range []struct {
 		s    Conv2dShape
@@ -283,6 +283,7 @@ func TestAMXLines(t *testing.T) {
 			if d == ConvBackwardWeights {
 				continue
 			}
+			checkAMXForms(t, c.s, d)
 			plan := newAMXPlan(c.s, d)
 			for _, chunk := range plan.chunks {
 				if (chunk.blocks != nil) != want || (chunk.runs == nil) != want {
@@ -290,6 +291,24 @@ func TestAMXLines(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// checkAMXForms packs weights for a batch of one more image too: they are others just
+// where one of the batches runs in lines. Of the channels it takes some.
+func checkAMXForms(t *testing.T, s Conv2dShape, d ConvDirection) {
+	t.Helper()
+	s.C, s.OC = min(s.C, 200), min(s.OC, 200)
+	more := s
+	more.N++
+	w := randomSlice[float32](rand.New(rand.NewPCG(69, 70)), s.weightLen())
+	packed := func(s Conv2dShape) []uint16 {
+		p := make([]uint16, amxPackedLen(s, d))
+		amxPack(p, w, 1, s, d)
+		return p
+	}
+	if same, want := slices.Equal(packed(s), packed(more)), s.amxLined(d) == more.amxLined(d); same != want {
+		t.Errorf("%+v %v: packed like for another image: %v, want %v", s, d, same, want)
 	}
 }
 
@@ -366,6 +385,7 @@ func TestAMXWeightsOfOneGroup(t *testing.T) {
 // In a run taps read ever later pixels, so that neighbouring tiles read the same ones in
 // the same order.
 func TestAMXTapsAreInTheOrderOfPixels(t *testing.T) {
+	// 6 pixels are no line of blocks.
 	for _, s := range []Conv2dShape{{32, 160, 6, 6, 160, 3, 3, 1, 1}, {32, 640, 6, 6, 640, 3, 3, 1, 1}, {32, 64, 8, 8, 128, 3, 3, 2, 1}} {
 		for _, d := range []ConvDirection{ConvForward, ConvBackwardData} {
 			p, pairs := newAMXPlan(s, d), 0
@@ -390,6 +410,7 @@ func TestAMXTapsAreInTheOrderOfPixels(t *testing.T) {
 }
 
 func TestAMXRuns(t *testing.T) {
+	// 30 and 7 pixels are no lines of blocks.
 	for _, c := range []struct {
 		s    Conv2dShape
 		d    ConvDirection
@@ -451,10 +472,10 @@ func TestAMXLinesOfAnyShape(t *testing.T) {
 	}
 	eachAMX(t, func(t *testing.T) {
 		rapid.Check(t, func(t *rapid.T) {
-			long, short := rapid.IntRange(80, 86).Draw(t, "half of the depth")*2, rapid.IntRange(1, 40).Draw(t, "width")
+			long, short := rapid.SampledFrom([]int{160, 162, 168, 170}).Draw(t, "depth"), rapid.IntRange(1, 40).Draw(t, "width")
 			s := Conv2dShape{
-				N: rapid.SampledFrom([]int{16, 32}).Draw(t, "N"), C: long, OC: short,
-				H: rapid.IntRange(1, 2).Draw(t, "H"), W: rapid.SampledFrom([]int{4, 8}).Draw(t, "W"), KH: 3, KW: 3, Stride: 1, Padding: 1,
+				N: 16 + 16*rapid.IntRange(0, 3).Draw(t, "N")/3, C: long, OC: short,
+				H: rapid.IntRange(1, 3).Draw(t, "H"), W: rapid.SampledFrom([]int{4, 8, 12}).Draw(t, "W"), KH: 3, KW: 3, Stride: 1, Padding: 1,
 			}
 			if rapid.Bool().Draw(t, "backward data") {
 				s.C, s.OC = short, long
@@ -642,7 +663,7 @@ func amxResults(s Conv2dShape, place func([]uint16) []uint16, place32 func([]flo
 
 func TestAMXBitsDoNotDependOnThreads(t *testing.T) {
 	eachAMX(t, func(t *testing.T) {
-		for _, s := range []Conv2dShape{{40, 16, 5, 4, 40, 3, 3, 1, 1}, {64, 3, 5, 6, 20, 3, 3, 1, 1}, {3, 160, 4, 4, 36, 3, 3, 2, 1}, {3, 130, 3, 3, 132, 3, 3, 1, 1}, {32, 130, 9, 8, 132, 1, 1, 1, 0}, {32, 160, 2, 8, 36, 3, 3, 1, 1}} {
+		for _, s := range []Conv2dShape{{40, 16, 5, 4, 40, 3, 3, 1, 1}, {64, 3, 5, 6, 20, 3, 3, 1, 1}, {3, 160, 4, 4, 36, 3, 3, 2, 1}, {3, 130, 3, 3, 132, 3, 3, 1, 1}, {32, 130, 9, 8, 132, 1, 1, 1, 0}, {32, 162, 2, 8, 162, 3, 3, 1, 1}} {
 			withThreads(t, 1)
 			first, first32 := amxResults(s, slices.Clone[[]uint16], slices.Clone[[]float32])
 			for _, threads := range []int{2, 3} {

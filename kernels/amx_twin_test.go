@@ -29,13 +29,14 @@ var amxTwins = func() (all amxKernelTable) {
 // twinLines computes blocks of lines: each pixel as a row tile of 16 rows and one column
 // tile, whose taps are the lines and columns of the kernel that meet no padding.
 func twinLines(args *amxArgs, end amxEnd) {
+	twinPalette(args)
 	row := amxHalf // of the strip
 	if end == amxEndStrip {
 		row = amxPanel
 	}
 	for n, block := range unsafe.Slice(args.list, args.tiles) {
 		for p := range amxLinePixels {
-			strip := unsafe.Slice((*float32)(unsafe.Add(args.strip, n*args.stripTile+p*amxLineImages*row*4)), amxLineImages*row)
+			strip := unsafe.Slice((*float32)(unsafe.Add(args.strip, n*args.stripTile+p*amxLineImages*row*4)), (amxLineImages-1)*row+amxHalf)
 			twinLinePixel(args, block, p, strip, row)
 			if end == amxEndStrip {
 				continue
@@ -99,6 +100,7 @@ func twinLinePixel(args *amxArgs, block amxTile, p int, strip []float32, row int
 //
 //go:norace
 func twinLineGradients(args *amxArgs, end amxEnd) {
+	twinPalette(args)
 	size := func(t int) (rows, bytes int) {
 		return int(args.config[48+t]), int(binary.LittleEndian.Uint16(args.config[16+2*t:]))
 	}
@@ -161,9 +163,7 @@ func twinProduct(a, b unsafe.Pointer, bRow, pairs int) float32 {
 }
 
 func twinTiles(args *amxArgs, rowTiles, colTiles int, end amxEnd) {
-	if args.config[0] != 1 {
-		panic("the palette of the tile configuration is not 1")
-	}
+	twinPalette(args)
 	for n, tile := range unsafe.Slice(args.list, args.tiles) {
 		strip := unsafe.Add(args.strip, n*args.stripTile)
 		for i := range rowTiles {
@@ -174,6 +174,12 @@ func twinTiles(args *amxArgs, rowTiles, colTiles int, end amxEnd) {
 		twinEnd(args, tile, strip, end)
 	}
 	args.tiles = 0
+}
+
+func twinPalette(args *amxArgs) {
+	if args.config[0] != 1 {
+		panic("the palette of the tile configuration is not 1")
+	}
 }
 
 // twinTile computes hardware tile (i, j) as TDPBF16PS does.

@@ -1,6 +1,9 @@
 package kernels
 
-import "unsafe"
+import (
+	"slices"
+	"unsafe"
+)
 
 // amxUnfolded is the input of a first layer as rows for tiles, [KH*KW][C] and zeros up
 // to whole cache lines.
@@ -25,7 +28,7 @@ func rowTiles(list []amxTile, n, aRow, cRow, numTaps int) (whole, rest []amxTile
 
 // tilesOf is rowTiles for tiles of so many rows.
 func tilesOf(list []amxTile, rows, n, aRow, cRow, numTaps int) (whole, rest []amxTile) {
-	list = list[:0]
+	list = slices.Grow(list[:0], ceilDiv(n, rows))
 	for at := 0; at < n; at += rows {
 		list = append(list, amxTile{a: at * aRow, c: at * cRow, numTaps: numTaps})
 	}
@@ -103,7 +106,7 @@ func (u *amxUnfolded) backwardWeights(dw []float32, dy []uint16, accumulate bool
 			turnHalves(xt, turned, rows, u.row, n, wide)
 			step := 0
 			args.steps, step = amxCut(n)
-			amxPairPixels(dyPairs, turned*amxPanel, dy[first*s.OC:], s.OC, n, s.OC, args.steps*step)
+			amxPairPixels(dyPairs, panelLayout(turned*amxPanel, 1), dy[first*s.OC:], s.OC, n, s.OC, args.steps*step)
 			for p := range panels {
 				col := p * amxPanel
 				args.b, args.c = unsafe.Pointer(&dyPairs[p*turned*amxPanel]), unsafe.Pointer(&sums.data[slice*length+col])
@@ -120,12 +123,8 @@ func (u *amxUnfolded) backwardWeights(dw []float32, dy []uint16, accumulate bool
 
 // amxPairPixels packs rows of n numbers in panels that are filled up with zeros to
 // filled rows.
-func amxPairPixels(dst []uint16, dstPanel int, src []uint16, srcRow, rows, n, filled int) {
-	amxPairPixelsAs(dst, pairLayout{dstPanel, 2 * amxPanel, amxPanel, 1}, src, srcRow, rows, n, filled)
-}
-
-func amxPairPixelsAs(dst []uint16, to pairLayout, src []uint16, srcRow, rows, n, filled int) {
-	pairRowsAs(dst, to, src, srcRow, rows, n)
+func amxPairPixels(dst []uint16, to pairLayout, src []uint16, srcRow, rows, n, filled int) {
+	pairRows(dst, to, src, srcRow, rows, n)
 	for pair := ceilDiv(rows, 2); pair < ceilDiv(filled, 2); pair++ {
 		for p := range ceilDiv(n, amxPanel) {
 			for half := range 2 {

@@ -74,13 +74,13 @@ func (p *amxWeightsPack) packDy(h int) {
 	first := p.panels.from * amxPanel
 	n := min(p.panels.to*amxPanel, s.OC) - first
 	steps, step := amxCut(images.len())
-	to := pairLayout{p.dyPanel, 2 * amxPanel, amxPanel, 1}
+	to := panelLayout(p.dyPanel, 1)
 	if p.lined {
 		to.row, to.half = 2*amxHalf, p.dyPixel/2
 	}
 	for c := p.box.columns.from; c < p.box.columns.to; c++ {
 		dy := p.dy[((h*s.OutW()+c)*s.N+images.from)*s.OC+first:]
-		amxPairPixelsAs(p.packedDy[p.pixelOfDy(h, c)*p.dyPixel:], to, dy, s.OC, images.len(), n, steps*step)
+		amxPairPixels(p.packedDy[p.pixelOfDy(h, c)*p.dyPixel:], to, dy, s.OC, images.len(), n, steps*step)
 	}
 }
 

@@ -1,7 +1,7 @@
 package main
 
 // The tile micro-kernel of four neighbouring pixels of a line, for kernels of three
-// columns: see amxLines in package kernels.
+// columns: see amx_line.go in package kernels.
 
 // linePixels is how many pixels of the result it computes, lineTaps the columns of the
 // kernel; it reads lineReads pixels of the operand.
@@ -96,8 +96,8 @@ func (l amxLine) reduce() {
 }
 
 // pixel multiplies pixel q of the operand, which is column t of the kernel for pixel q-t
-// of the result: the one that was added to last comes last, as a product takes as long as
-// three more.
+// of the result. The sum that was added to most recently comes last: what a product gives
+// is there after about three more.
 func (l amxLine) pixel(q int) {
 	l.a.tileLoad(4, "R8", "R10", 0)
 	for t := range lineTaps {
@@ -152,7 +152,7 @@ var amxLineGradientEnds = []string{"Store", "Add"}
 //
 //	DI args  SI entry of the list  CX lines left  BX steps left  DX pixels left
 //	R8 A  R9 B  R10, R11 row strides of A, B  R12, R13 a pixel of A, B
-//	AX 1 where the last pixel of A is padding
+//	AX how many pixels are left when the next one of A is padding, 0 if none is
 type amxLineGradient struct {
 	a *assembly
 	k amxKernel // for its end: one tile column
