@@ -84,13 +84,23 @@ func BenchmarkAMXRows(b *testing.B) {
 	benchBytes(b, "turn", 4*len(h), func() { turnHalves(out, rows, h, cols, rows, cols) })
 }
 
+// onesOf returns n times 1.
+func onesOf(n int) []uint16 {
+	ones := make([]uint16, n)
+	for i := range ones {
+		ones[i] = amxRound(1)
+	}
+	return ones
+}
+
 // BenchmarkGemmBF16 multiplies the matrices of linear layers and square ones.
 func BenchmarkGemmBF16(b *testing.B) {
 	peak := tilePeak(b)
 	for _, size := range [][3]int{{128, 10, 512}, {128, 512, 512}, {1024, 1024, 1024}, {4096, 4096, 4096}} {
 		for _, form := range []string{"NN", "NT", "TN"} {
 			m, n, k := size[0], size[1], size[2]
-			x, y, c := make([]uint16, m*k), make([]uint16, k*n), make([]float32, m*n)
+			// Written to: memory that is not would be one page of zeros, in cache.
+			x, y, c := onesOf(m*k), onesOf(k*n), make([]float32, m*n)
 			lda, ldb := k, n
 			if form == "TN" {
 				lda = m

@@ -88,9 +88,9 @@ func amxGemm(transA, transB bool, m, n, k int, a []uint16, lda int, b []uint16, 
 	})
 }
 
-// amxGemmRows is up to how many rows of A share a panel of B: amxTerms of so many, 1.5 MB,
+// amxGemmRows is up to how many rows of A share a panel of B: amxTerms of so many, 1 MB,
 // stay in the second-level cache while panels pass by.
-const amxGemmRows = 12 * amxRows
+const amxGemmRows = 8 * amxRows
 
 // packA writes A with rows that are filled up with zeros to whole steps.
 func (g *amxMatrices) packA(a []uint16, lda int, trans bool, k int) {
