@@ -134,27 +134,53 @@ type amxKernel struct {
 }
 
 func (k amxKernel) emit() {
+	k.eachTile(amxAStep, amxBStep, true, func() {
+		k.begin()
+		k.reduce()
+		k.finish()
+	})
+}
+
+// eachTile writes a whole function: body for each tile of the list, at SI, with the row
+// strides in R10 and R11, and fields of amxArgs in R12 and R13. The strip may move on.
+func (k amxKernel) eachTile(r12, r13 int, strip bool, body func()) {
 	a := k.a
 	k.start()
 	a.op("MOVQ %d(DI), R10", amxARow)
 	a.op("MOVQ %d(DI), R11", amxBRow)
-	a.op("MOVQ %d(DI), R12", amxAStep)
-	a.op("MOVQ %d(DI), R13", amxBStep)
+	a.op("MOVQ %d(DI), R12", r12)
+	a.op("MOVQ %d(DI), R13", r13)
 	a.op("MOVQ %d(DI), SI", amxList)
-	a.op("MOVQ %d(DI), AX", amxStrip)
-	a.op("MOVQ AX, %d(DI)", amxStripNow)
+	if strip {
+		a.op("MOVQ %d(DI), AX", amxStrip)
+		a.op("MOVQ AX, %d(DI)", amxStripNow)
+	}
 	a.label("tile")
-	k.begin()
-	k.reduce()
-	k.finish()
-	a.op("MOVQ %d(DI), AX", amxStripTile)
-	a.op("ADDQ AX, %d(DI)", amxStripNow)
+	body()
+	if strip {
+		a.op("MOVQ %d(DI), AX", amxStripTile)
+		a.op("ADDQ AX, %d(DI)", amxStripNow)
+	}
 	a.op("ADDQ $%d, SI", amxTileSize)
 	a.op("DECQ %d(DI)", amxTiles)
 	a.op("JNZ tile")
 	a.tileRelease()
 	a.op("VZEROUPPER")
 	a.op("RET")
+}
+
+// eachTap writes body for each tap of a tile, at AX; CX counts them.
+func (k amxKernel) eachTap(body func()) {
+	a := k.a
+	a.op("MOVQ %d(DI), AX", amxTaps)
+	a.op("ADDQ %d(SI), AX", amxTileTaps)
+	a.op("MOVQ AX, %d(DI)", amxTapNow)
+	a.label("tap")
+	a.op("MOVQ %d(DI), AX", amxTapNow)
+	body()
+	a.op("ADDQ $%d, %d(DI)", tapSize, amxTapNow)
+	a.op("DECQ CX")
+	a.op("JNZ tap")
 }
 
 // start loads the configuration, and a bit of the mask for each column.
@@ -227,48 +253,42 @@ func (k amxKernel) reduce() {
 		a.op("ADDQ %d(SI), AX", amxTileC)
 		a.op("MOVQ AX, %d(DI)", amxCAhead)
 	}
-	a.op("MOVQ %d(DI), AX", amxTaps)
-	a.op("ADDQ %d(SI), AX", amxTileTaps)
-	a.op("MOVQ AX, %d(DI)", amxTapNow)
-	a.label("tap")
-	a.op("MOVQ %d(DI), AX", amxTapNow)
-	a.op("MOVQ %d(DI), R8", amxA)
-	a.op("ADDQ %d(SI), R8", amxTileA)
-	a.op("ADDQ %d(AX), R8", tapA)
-	if k.rows == 2 {
-		a.op("MOVQ R10, BX")
-		a.op("SHLQ $4, BX")
-		a.op("ADDQ R8, BX")
-	}
-	a.op("MOVQ %d(DI), R9", amxB)
-	a.op("ADDQ %d(AX), R9", tapB)
-	a.op("MOVQ %d(DI), DX", amxSteps)
-	a.label("step")
-	if k.fetches() {
-		k.fetch()
-	}
-	a.tileLoad(6, "R9", "R11", 0)
-	a.tileLoad(4, "R8", "R10", 0)
-	a.tileProduct(0, 4, 6)
-	if k.cols == 2 {
-		a.tileLoad(7, "R9", "R11", tileRowBytes)
-		a.tileProduct(1, 4, 7)
-	}
-	if k.rows == 2 {
-		a.tileLoad(5, "BX", "R10", 0)
-		a.tileProduct(2, 5, 6)
-		if k.cols == 2 {
-			a.tileProduct(3, 5, 7)
+	k.eachTap(func() {
+		a.op("MOVQ %d(DI), R8", amxA)
+		a.op("ADDQ %d(SI), R8", amxTileA)
+		a.op("ADDQ %d(AX), R8", tapA)
+		if k.rows == 2 {
+			a.op("MOVQ R10, BX")
+			a.op("SHLQ $4, BX")
+			a.op("ADDQ R8, BX")
 		}
-		a.op("ADDQ R12, BX")
-	}
-	a.op("ADDQ R12, R8")
-	a.op("ADDQ R13, R9")
-	a.op("DECQ DX")
-	a.op("JNZ step")
-	a.op("ADDQ $%d, %d(DI)", tapSize, amxTapNow)
-	a.op("DECQ CX")
-	a.op("JNZ tap")
+		a.op("MOVQ %d(DI), R9", amxB)
+		a.op("ADDQ %d(AX), R9", tapB)
+		a.op("MOVQ %d(DI), DX", amxSteps)
+		a.label("step")
+		if k.fetches() {
+			k.fetch()
+		}
+		a.tileLoad(6, "R9", "R11", 0)
+		a.tileLoad(4, "R8", "R10", 0)
+		a.tileProduct(0, 4, 6)
+		if k.cols == 2 {
+			a.tileLoad(7, "R9", "R11", tileRowBytes)
+			a.tileProduct(1, 4, 7)
+		}
+		if k.rows == 2 {
+			a.tileLoad(5, "BX", "R10", 0)
+			a.tileProduct(2, 5, 6)
+			if k.cols == 2 {
+				a.tileProduct(3, 5, 7)
+			}
+			a.op("ADDQ R12, BX")
+		}
+		a.op("ADDQ R12, R8")
+		a.op("ADDQ R13, R9")
+		a.op("DECQ DX")
+		a.op("JNZ step")
+	})
 	a.label("end")
 }
 

@@ -24,28 +24,13 @@ type amxLine struct {
 
 func (l amxLine) emit() {
 	a := l.a
-	l.k.start()
-	a.op("MOVQ %d(DI), R10", amxARow)
-	a.op("MOVQ %d(DI), R11", amxBRow)
-	a.op("MOVQ %d(DI), R12", amxAPixel)
-	a.op("MOVQ %d(DI), R13", amxBStep)
-	a.op("MOVQ %d(DI), SI", amxList)
-	a.op("MOVQ %d(DI), AX", amxStrip)
-	a.op("MOVQ AX, %d(DI)", amxStripNow)
-	a.label("tile")
-	for p := range linePixels {
-		a.tileZero(p)
-	}
-	l.reduce()
-	l.finish()
-	a.op("MOVQ %d(DI), AX", amxStripTile)
-	a.op("ADDQ AX, %d(DI)", amxStripNow)
-	a.op("ADDQ $%d, SI", amxTileSize)
-	a.op("DECQ %d(DI)", amxTiles)
-	a.op("JNZ tile")
-	a.tileRelease()
-	a.op("VZEROUPPER")
-	a.op("RET")
+	l.k.eachTile(amxAPixel, amxBStep, true, func() {
+		for p := range linePixels {
+			a.tileZero(p)
+		}
+		l.reduce()
+		l.finish()
+	})
 }
 
 // reduce adds up all lines of the kernel. A pixel of the operand is loaded once for the
@@ -53,46 +38,40 @@ func (l amxLine) emit() {
 func (l amxLine) reduce() {
 	a := l.a
 	a.op("MOVQ %d(SI), CX", amxTileNumTaps)
-	a.op("MOVQ %d(DI), AX", amxTaps)
-	a.op("ADDQ %d(SI), AX", amxTileTaps)
-	a.op("MOVQ AX, %d(DI)", amxTapNow)
-	a.label("tap")
-	a.op("MOVQ %d(DI), AX", amxTapNow)
-	a.op("MOVQ %d(DI), R8", amxA)
-	a.op("ADDQ %d(SI), R8", amxTileA)
-	a.op("ADDQ %d(AX), R8", tapA)
-	a.op("MOVQ %d(DI), R9", amxB)
-	a.op("ADDQ %d(AX), R9", tapB)
-	a.op("MOVQ %d(DI), AX", amxBNext)
-	a.op("LEAQ (R9)(AX*1), BX")
-	a.op("ADDQ BX, AX")
-	a.op("MOVQ %d(DI), DX", amxSteps)
-	a.label("step")
-	for t, b := range []string{"R9", "BX", "AX"} {
-		a.tileLoad(5+t, b, "R11", 0)
-	}
-	a.op("TESTQ $1, %d(SI)", amxTileEdges)
-	a.op("JNE first")
-	l.pixel(0)
-	a.label("first")
-	for q := 1; q < lineReads-1; q++ {
+	l.k.eachTap(func() {
+		a.op("MOVQ %d(DI), R8", amxA)
+		a.op("ADDQ %d(SI), R8", amxTileA)
+		a.op("ADDQ %d(AX), R8", tapA)
+		a.op("MOVQ %d(DI), R9", amxB)
+		a.op("ADDQ %d(AX), R9", tapB)
+		a.op("MOVQ %d(DI), AX", amxBNext)
+		a.op("LEAQ (R9)(AX*1), BX")
+		a.op("ADDQ BX, AX")
+		a.op("MOVQ %d(DI), DX", amxSteps)
+		a.label("step")
+		for t, b := range []string{"R9", "BX", "AX"} {
+			a.tileLoad(5+t, b, "R11", 0)
+		}
+		a.op("TESTQ $1, %d(SI)", amxTileEdges)
+		a.op("JNE first")
+		l.pixel(0)
+		a.label("first")
+		for q := 1; q < lineReads-1; q++ {
+			a.op("ADDQ R12, R8")
+			l.pixel(q)
+		}
 		a.op("ADDQ R12, R8")
-		l.pixel(q)
-	}
-	a.op("ADDQ R12, R8")
-	a.op("TESTQ $2, %d(SI)", amxTileEdges)
-	a.op("JNE last")
-	l.pixel(lineReads - 1)
-	a.label("last")
-	a.op("ADDQ %d(DI), R8", amxABack)
-	for _, b := range []string{"R9", "BX", "AX"} {
-		a.op("ADDQ R13, %s", b)
-	}
-	a.op("DECQ DX")
-	a.op("JNZ step")
-	a.op("ADDQ $%d, %d(DI)", tapSize, amxTapNow)
-	a.op("DECQ CX")
-	a.op("JNZ tap")
+		a.op("TESTQ $2, %d(SI)", amxTileEdges)
+		a.op("JNE last")
+		l.pixel(lineReads - 1)
+		a.label("last")
+		a.op("ADDQ %d(DI), R8", amxABack)
+		for _, b := range []string{"R9", "BX", "AX"} {
+			a.op("ADDQ R13, %s", b)
+		}
+		a.op("DECQ DX")
+		a.op("JNZ step")
+	})
 }
 
 // pixel multiplies pixel q of the operand, which is column t of the kernel for pixel q-t
@@ -160,27 +139,16 @@ type amxLineGradient struct {
 
 func (l amxLineGradient) emit() {
 	a := l.a
-	l.k.start()
-	a.op("MOVQ %d(DI), R10", amxARow)
-	a.op("MOVQ %d(DI), R11", amxBRow)
-	a.op("MOVQ %d(DI), R12", amxAPixel)
-	a.op("MOVQ %d(DI), R13", amxBNext)
-	a.op("MOVQ %d(DI), SI", amxList)
-	a.label("tile")
-	for u := range lineTaps {
-		a.tileZero(u)
-	}
-	if l.k.vectors() {
-		l.fetch()
-	}
-	l.reduce()
-	l.finish()
-	a.op("ADDQ $%d, SI", amxTileSize)
-	a.op("DECQ %d(DI)", amxTiles)
-	a.op("JNZ tile")
-	a.tileRelease()
-	a.op("VZEROUPPER")
-	a.op("RET")
+	l.k.eachTile(amxAPixel, amxBNext, false, func() {
+		for u := range lineTaps {
+			a.tileZero(u)
+		}
+		if l.k.vectors() {
+			l.fetch()
+		}
+		l.reduce()
+		l.finish()
+	})
 }
 
 // fetch asks for C, which is added to in the end.
@@ -204,75 +172,69 @@ func (l amxLineGradient) fetch() {
 func (l amxLineGradient) reduce() {
 	a := l.a
 	a.op("MOVQ %d(SI), CX", amxTileNumTaps)
-	a.op("MOVQ %d(DI), AX", amxTaps)
-	a.op("ADDQ %d(SI), AX", amxTileTaps)
-	a.op("MOVQ AX, %d(DI)", amxTapNow)
-	a.label("tap")
-	a.op("MOVQ %d(DI), AX", amxTapNow)
-	for _, operand := range []struct {
-		from, now int
-		tap       int
-	}{{amxA, amxANow, tapA}, {amxB, amxBNow, tapB}} {
-		a.op("MOVQ %d(DI), R8", operand.from)
-		if operand.from == amxA {
-			a.op("ADDQ %d(SI), R8", amxTileA)
+	l.k.eachTap(func() {
+		for _, operand := range []struct {
+			from, now int
+			tap       int
+		}{{amxA, amxANow, tapA}, {amxB, amxBNow, tapB}} {
+			a.op("MOVQ %d(DI), R8", operand.from)
+			if operand.from == amxA {
+				a.op("ADDQ %d(SI), R8", amxTileA)
+			}
+			a.op("ADDQ %d(AX), R8", operand.tap)
+			a.op("MOVQ R8, %d(DI)", operand.now)
 		}
-		a.op("ADDQ %d(AX), R8", operand.tap)
-		a.op("MOVQ R8, %d(DI)", operand.now)
-	}
-	a.op("MOVQ %d(DI), BX", amxSteps)
-	a.label("step")
-	a.op("MOVQ %d(DI), R8", amxANow)
-	a.op("MOVQ %d(DI), R9", amxBNow)
-	a.op("MOVQ %d(DI), DX", amxPixels)
-	a.op("MOVQ %d(DI), AX", amxEdges)
-	a.op("TESTQ $1, AX")
-	a.op("JNE first")
-	a.op("SHRQ $1, AX")
-	a.tileLoad(4, "R8", "R10", 0)
-	a.op("ADDQ R12, R8")
-	a.tileLoad(5, "R8", "R10", 0)
-	a.op("ADDQ R12, R8")
-	a.op("JMP pixel")
-	a.label("first")
-	a.op("SHRQ $1, AX")
-	a.op("ADDQ R12, R8")
-	a.tileLoad(5, "R8", "R10", 0)
-	a.op("ADDQ R12, R8")
-	a.tileLoad(7, "R9", "R11", 0)
-	a.op("JMP second")
-	a.label("pixel")
-	for i := range lineTaps {
-		tile := func(u int) int { return 4 + (i+u)%lineTaps }
-		a.tileLoad(7, "R9", "R11", 0)
-		a.tileProduct(0, tile(0), 7)
-		if i == 0 {
-			a.label("second")
-		}
-		a.tileProduct(1, tile(1), 7)
-		a.op("CMPQ DX, AX")
-		a.op("JEQ last")
-		a.tileLoad(tile(2), "R8", "R10", 0)
-		a.tileProduct(2, tile(2), 7)
+		a.op("MOVQ %d(DI), BX", amxSteps)
+		a.label("step")
+		a.op("MOVQ %d(DI), R8", amxANow)
+		a.op("MOVQ %d(DI), R9", amxBNow)
+		a.op("MOVQ %d(DI), DX", amxPixels)
+		a.op("MOVQ %d(DI), AX", amxEdges)
+		a.op("TESTQ $1, AX")
+		a.op("JNE first")
+		a.op("SHRQ $1, AX")
+		a.tileLoad(4, "R8", "R10", 0)
 		a.op("ADDQ R12, R8")
-		a.op("ADDQ R13, R9")
-		a.op("DECQ DX")
-		if i < lineTaps-1 {
-			a.op("JZ last")
-		} else {
-			a.op("JNZ pixel")
+		a.tileLoad(5, "R8", "R10", 0)
+		a.op("ADDQ R12, R8")
+		a.op("JMP pixel")
+		a.label("first")
+		a.op("SHRQ $1, AX")
+		a.op("ADDQ R12, R8")
+		a.tileLoad(5, "R8", "R10", 0)
+		a.op("ADDQ R12, R8")
+		a.tileLoad(7, "R9", "R11", 0)
+		a.op("JMP second")
+		a.label("pixel")
+		for i := range lineTaps {
+			tile := func(u int) int { return 4 + (i+u)%lineTaps }
+			a.tileLoad(7, "R9", "R11", 0)
+			a.tileProduct(0, tile(0), 7)
+			if i == 0 {
+				a.label("second")
+			}
+			a.tileProduct(1, tile(1), 7)
+			a.op("CMPQ DX, AX")
+			a.op("JEQ last")
+			a.tileLoad(tile(2), "R8", "R10", 0)
+			a.tileProduct(2, tile(2), 7)
+			a.op("ADDQ R12, R8")
+			a.op("ADDQ R13, R9")
+			a.op("DECQ DX")
+			if i < lineTaps-1 {
+				a.op("JZ last")
+			} else {
+				a.op("JNZ pixel")
+			}
 		}
-	}
-	a.label("last")
-	a.op("MOVQ %d(DI), AX", amxAStep)
-	a.op("ADDQ AX, %d(DI)", amxANow)
-	a.op("MOVQ %d(DI), AX", amxBStep)
-	a.op("ADDQ AX, %d(DI)", amxBNow)
-	a.op("DECQ BX")
-	a.op("JNZ step")
-	a.op("ADDQ $%d, %d(DI)", tapSize, amxTapNow)
-	a.op("DECQ CX")
-	a.op("JNZ tap")
+		a.label("last")
+		a.op("MOVQ %d(DI), AX", amxAStep)
+		a.op("ADDQ AX, %d(DI)", amxANow)
+		a.op("MOVQ %d(DI), AX", amxBStep)
+		a.op("ADDQ AX, %d(DI)", amxBNow)
+		a.op("DECQ BX")
+		a.op("JNZ step")
+	})
 }
 
 // finish stores the sums, or adds them by way of the strip.
