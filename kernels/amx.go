@@ -54,10 +54,12 @@ type amxArgs struct {
 	rows        int
 	mask        uintptr // a bit per column
 	load        int
-	ahead       uintptr // what to fetch into the second-level cache where C is float32: four lines a step, see amxKernel.fetch of the generator
-	aheadStep   int     // by how much it moves on in a step; 0: nothing is fetched
 
-	_ [3]uintptr // of the assembly: the current tile of the strip, the next row of C, and the current tap
+	// What a step fetches for a later call where sums are float32 results, or stay with
+	// amxEndKeep.
+	ahead [2]amxAhead
+
+	_ [4]uintptr // of the assembly: the current tile of the strip, the rows of C to fetch, and the current tap
 
 	// Of lines: from a pixel of A to the next, from the last one to the first of the next
 	// step, from a column of the kernel to the next in B (backward weights: from a pixel),
@@ -77,11 +79,21 @@ type amxTile struct{ a, c, taps, numTaps, edges int }
 
 const tapBytes = int(unsafe.Sizeof(brgemmTap{}))
 
+// amxAhead is memory of which two lines a step are fetched into the second-level cache, and
+// by how many bytes it moves on in a step; 0: nothing is fetched.
+type amxAhead struct {
+	at   uintptr
+	step int
+}
+
+func (f *amxAhead) fetch(p unsafe.Pointer, step int) { f.at, f.step = uintptr(p), step }
+
 // amxEnd is what becomes of the sums of a row tile.
 type amxEnd int
 
 const (
 	amxEndStrip    amxEnd = iota // they stay in the strip
+	amxEndKeep                   // the same, and operands are fetched ahead
 	amxEndStore                  // float32 C = sum
 	amxEndAdd                    // float32 C += sum
 	amxEndRound                  // bfloat16 C = sum, rounded
@@ -120,6 +132,9 @@ func (args *amxArgs) keepStrip(strip []float32) {
 	args.strip, args.stripTile = unsafe.Pointer(&strip[0]), amxStripLen*4
 }
 
+// fetchNothing ends fetching ahead.
+func (args *amxArgs) fetchNothing() { args.ahead = [2]amxAhead{} }
+
 // shape sets the tile configuration for row tiles of rows rows, cols columns, and
 // steps of step elements.
 func (args *amxArgs) shape(rows, cols, step int) {
@@ -156,8 +171,10 @@ func (args *amxArgs) run(end amxEnd, list []amxTile) { args.calls(end, list, 1) 
 // long as several of row tiles.
 func (args *amxArgs) calls(end amxEnd, list []amxTile, several int) {
 	kernel, strip := args.kernels[end], args.strip
-	if args.aheadStep == 0 {
-		args.ahead = uintptr(args.b) // is in cache; no memory would cost a walk through page tables
+	for i := range args.ahead {
+		if args.ahead[i].step == 0 {
+			args.ahead[i].at = uintptr(args.b) // is in cache; no memory would cost a walk through page tables
+		}
 	}
 	for from := 0; from < len(list); {
 		to, work := from, 0

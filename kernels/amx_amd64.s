@@ -12,14 +12,14 @@ TEXT ·amx1x1Strip(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 216(DI)
+	MOVQ AX, 232(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
 	JMP reduce
 load:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 reduce:
@@ -28,9 +28,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -45,15 +45,87 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	MOVQ 168(DI), AX
-	ADDQ AX, 216(DI)
+	ADDQ AX, 232(DI)
+	ADDQ $40, SI
+	DECQ 112(DI)
+	JNZ tile
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
+	VZEROUPPER
+	RET
+
+// func amx1x1Keep(args *amxArgs)
+TEXT ·amx1x1Keep(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0x07 // ldtilecfg [rdi]
+	MOVQ 128(DI), R10
+	MOVQ 144(DI), R11
+	MOVQ 136(DI), R12
+	MOVQ 152(DI), R13
+	MOVQ 88(DI), SI
+	MOVQ 104(DI), AX
+	MOVQ AX, 232(DI)
+tile:
+	CMPQ 192(DI), $0
+	JNE load
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
+	JMP reduce
+load:
+	MOVQ 232(DI), AX
+	MOVQ $128, DX
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
+reduce:
+	MOVQ 24(SI), CX
+	TESTQ CX, CX
+	JZ end
+	MOVQ 80(DI), AX
+	ADDQ 8(SI), AX
+	MOVQ AX, 240(DI)
+	MOVQ 96(DI), AX
+	ADDQ 16(SI), AX
+	MOVQ AX, 256(DI)
+tap:
+	MOVQ 256(DI), AX
+	MOVQ 64(DI), R8
+	ADDQ 0(SI), R8
+	ADDQ 0(AX), R8
+	MOVQ 72(DI), R9
+	ADDQ 8(AX), R9
+	MOVQ 120(DI), DX
+step:
+	MOVQ 200(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ 208(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 216(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ 224(DI), AX
+	MOVQ AX, 216(DI)
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x19 // tileloadd tmm6,[r9+r11*1]
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm6
+	ADDQ R12, R8
+	ADDQ R13, R9
+	DECQ DX
+	JNZ step
+	ADDQ $16, 256(DI)
+	DECQ CX
+	JNZ tap
+end:
+	MOVQ 232(DI), AX
+	MOVQ $128, DX
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
+	MOVQ 168(DI), AX
+	ADDQ AX, 232(DI)
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -71,14 +143,14 @@ TEXT ·amx1x1Store(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 216(DI)
+	MOVQ AX, 232(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
 	JMP reduce
 load:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 reduce:
@@ -87,12 +159,16 @@ reduce:
 	JZ end
 	MOVQ 80(DI), AX
 	ADDQ 8(SI), AX
-	MOVQ AX, 224(DI)
+	MOVQ AX, 240(DI)
+	MOVQ 176(DI), DX
+	IMULQ 160(DI), DX
+	ADDQ DX, AX
+	MOVQ AX, 248(DI)
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -102,13 +178,27 @@ tap:
 step:
 	MOVQ 200(DI), AX
 	PREFETCHT1 0(AX)
-	PREFETCHT1 128(AX)
+	PREFETCHT1 64(AX)
 	ADDQ 208(DI), AX
 	MOVQ AX, 200(DI)
-	MOVQ 224(DI), AX
+	MOVQ 216(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ 224(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 240(DI), AX
+	CMPQ AX, 248(DI)
+	JCC fetched
 	PREFETCHT0 0(AX)
 	ADDQ 160(DI), AX
-	MOVQ AX, 224(DI)
+	PREFETCHT0 0(AX)
+	ADDQ 160(DI), AX
+	PREFETCHT0 0(AX)
+	ADDQ 160(DI), AX
+	PREFETCHT0 0(AX)
+	ADDQ 160(DI), AX
+	MOVQ AX, 240(DI)
+fetched:
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x19 // tileloadd tmm6,[r9+r11*1]
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm6
@@ -116,7 +206,7 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
 end:
@@ -125,7 +215,7 @@ end:
 	MOVQ 160(DI), R9
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x08 // tilestored [r8+r9*1],tmm0
 	MOVQ 168(DI), AX
-	ADDQ AX, 216(DI)
+	ADDQ AX, 232(DI)
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -146,14 +236,14 @@ TEXT ·amx1x1Add(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 216(DI)
+	MOVQ AX, 232(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
 	JMP reduce
 load:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 reduce:
@@ -162,12 +252,16 @@ reduce:
 	JZ end
 	MOVQ 80(DI), AX
 	ADDQ 8(SI), AX
-	MOVQ AX, 224(DI)
+	MOVQ AX, 240(DI)
+	MOVQ 176(DI), DX
+	IMULQ 160(DI), DX
+	ADDQ DX, AX
+	MOVQ AX, 248(DI)
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -177,13 +271,27 @@ tap:
 step:
 	MOVQ 200(DI), AX
 	PREFETCHT1 0(AX)
-	PREFETCHT1 128(AX)
+	PREFETCHT1 64(AX)
 	ADDQ 208(DI), AX
 	MOVQ AX, 200(DI)
-	MOVQ 224(DI), AX
+	MOVQ 216(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ 224(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 240(DI), AX
+	CMPQ AX, 248(DI)
+	JCC fetched
 	PREFETCHT0 0(AX)
 	ADDQ 160(DI), AX
-	MOVQ AX, 224(DI)
+	PREFETCHT0 0(AX)
+	ADDQ 160(DI), AX
+	PREFETCHT0 0(AX)
+	ADDQ 160(DI), AX
+	PREFETCHT0 0(AX)
+	ADDQ 160(DI), AX
+	MOVQ AX, 240(DI)
+fetched:
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x19 // tileloadd tmm6,[r9+r11*1]
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm6
@@ -191,11 +299,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	MOVQ 80(DI), R8
@@ -211,7 +319,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 216(DI)
+	ADDQ AX, 232(DI)
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -232,14 +340,14 @@ TEXT ·amx1x1Round(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 216(DI)
+	MOVQ AX, 232(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
 	JMP reduce
 load:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 reduce:
@@ -248,9 +356,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -265,11 +373,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	MOVQ 80(DI), R8
@@ -285,7 +393,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 216(DI)
+	ADDQ AX, 232(DI)
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -306,14 +414,14 @@ TEXT ·amx1x1AddRound(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 216(DI)
+	MOVQ AX, 232(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
 	JMP reduce
 load:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 reduce:
@@ -322,9 +430,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -339,11 +447,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	MOVQ 80(DI), R8
@@ -362,7 +470,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 216(DI)
+	ADDQ AX, 232(DI)
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -380,7 +488,7 @@ TEXT ·amx1x2Strip(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 216(DI)
+	MOVQ AX, 232(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -388,7 +496,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC8 // tilezero tmm1
 	JMP reduce
 load:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tileloadd tmm1,[rax+rdx*1+0x40]
@@ -398,9 +506,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -417,16 +525,93 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tilestored [rax+rdx*1+0x40],tmm1
 	MOVQ 168(DI), AX
-	ADDQ AX, 216(DI)
+	ADDQ AX, 232(DI)
+	ADDQ $40, SI
+	DECQ 112(DI)
+	JNZ tile
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
+	VZEROUPPER
+	RET
+
+// func amx1x2Keep(args *amxArgs)
+TEXT ·amx1x2Keep(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0x07 // ldtilecfg [rdi]
+	MOVQ 128(DI), R10
+	MOVQ 144(DI), R11
+	MOVQ 136(DI), R12
+	MOVQ 152(DI), R13
+	MOVQ 88(DI), SI
+	MOVQ 104(DI), AX
+	MOVQ AX, 232(DI)
+tile:
+	CMPQ 192(DI), $0
+	JNE load
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC8 // tilezero tmm1
+	JMP reduce
+load:
+	MOVQ 232(DI), AX
+	MOVQ $128, DX
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tileloadd tmm1,[rax+rdx*1+0x40]
+reduce:
+	MOVQ 24(SI), CX
+	TESTQ CX, CX
+	JZ end
+	MOVQ 80(DI), AX
+	ADDQ 8(SI), AX
+	MOVQ AX, 240(DI)
+	MOVQ 96(DI), AX
+	ADDQ 16(SI), AX
+	MOVQ AX, 256(DI)
+tap:
+	MOVQ 256(DI), AX
+	MOVQ 64(DI), R8
+	ADDQ 0(SI), R8
+	ADDQ 0(AX), R8
+	MOVQ 72(DI), R9
+	ADDQ 8(AX), R9
+	MOVQ 120(DI), DX
+step:
+	MOVQ 200(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ 208(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 216(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ 224(DI), AX
+	MOVQ AX, 216(DI)
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x19 // tileloadd tmm6,[r9+r11*1]
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm6
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x7C; BYTE $0x19; BYTE $0x40 // tileloadd tmm7,[r9+r11*1+0x40]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xCC // tdpbf16ps tmm1,tmm4,tmm7
+	ADDQ R12, R8
+	ADDQ R13, R9
+	DECQ DX
+	JNZ step
+	ADDQ $16, 256(DI)
+	DECQ CX
+	JNZ tap
+end:
+	MOVQ 232(DI), AX
+	MOVQ $128, DX
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tilestored [rax+rdx*1+0x40],tmm1
+	MOVQ 168(DI), AX
+	ADDQ AX, 232(DI)
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -444,7 +629,7 @@ TEXT ·amx1x2Store(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 216(DI)
+	MOVQ AX, 232(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -452,7 +637,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC8 // tilezero tmm1
 	JMP reduce
 load:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tileloadd tmm1,[rax+rdx*1+0x40]
@@ -462,12 +647,16 @@ reduce:
 	JZ end
 	MOVQ 80(DI), AX
 	ADDQ 8(SI), AX
-	MOVQ AX, 224(DI)
+	MOVQ AX, 240(DI)
+	MOVQ 176(DI), DX
+	IMULQ 160(DI), DX
+	ADDQ DX, AX
+	MOVQ AX, 248(DI)
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -477,14 +666,31 @@ tap:
 step:
 	MOVQ 200(DI), AX
 	PREFETCHT1 0(AX)
-	PREFETCHT1 128(AX)
+	PREFETCHT1 64(AX)
 	ADDQ 208(DI), AX
 	MOVQ AX, 200(DI)
-	MOVQ 224(DI), AX
+	MOVQ 216(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ 224(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 240(DI), AX
+	CMPQ AX, 248(DI)
+	JCC fetched
 	PREFETCHT0 0(AX)
 	PREFETCHT0 64(AX)
 	ADDQ 160(DI), AX
-	MOVQ AX, 224(DI)
+	PREFETCHT0 0(AX)
+	PREFETCHT0 64(AX)
+	ADDQ 160(DI), AX
+	PREFETCHT0 0(AX)
+	PREFETCHT0 64(AX)
+	ADDQ 160(DI), AX
+	PREFETCHT0 0(AX)
+	PREFETCHT0 64(AX)
+	ADDQ 160(DI), AX
+	MOVQ AX, 240(DI)
+fetched:
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x19 // tileloadd tmm6,[r9+r11*1]
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm6
@@ -494,7 +700,7 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
 end:
@@ -504,7 +710,7 @@ end:
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x08 // tilestored [r8+r9*1],tmm0
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7A; BYTE $0x4B; BYTE $0x4C; BYTE $0x08; BYTE $0x40 // tilestored [r8+r9*1+0x40],tmm1
 	MOVQ 168(DI), AX
-	ADDQ AX, 216(DI)
+	ADDQ AX, 232(DI)
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -525,7 +731,7 @@ TEXT ·amx1x2Add(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 216(DI)
+	MOVQ AX, 232(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -533,7 +739,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC8 // tilezero tmm1
 	JMP reduce
 load:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tileloadd tmm1,[rax+rdx*1+0x40]
@@ -543,12 +749,16 @@ reduce:
 	JZ end
 	MOVQ 80(DI), AX
 	ADDQ 8(SI), AX
-	MOVQ AX, 224(DI)
+	MOVQ AX, 240(DI)
+	MOVQ 176(DI), DX
+	IMULQ 160(DI), DX
+	ADDQ DX, AX
+	MOVQ AX, 248(DI)
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -558,14 +768,31 @@ tap:
 step:
 	MOVQ 200(DI), AX
 	PREFETCHT1 0(AX)
-	PREFETCHT1 128(AX)
+	PREFETCHT1 64(AX)
 	ADDQ 208(DI), AX
 	MOVQ AX, 200(DI)
-	MOVQ 224(DI), AX
+	MOVQ 216(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ 224(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 240(DI), AX
+	CMPQ AX, 248(DI)
+	JCC fetched
 	PREFETCHT0 0(AX)
 	PREFETCHT0 64(AX)
 	ADDQ 160(DI), AX
-	MOVQ AX, 224(DI)
+	PREFETCHT0 0(AX)
+	PREFETCHT0 64(AX)
+	ADDQ 160(DI), AX
+	PREFETCHT0 0(AX)
+	PREFETCHT0 64(AX)
+	ADDQ 160(DI), AX
+	PREFETCHT0 0(AX)
+	PREFETCHT0 64(AX)
+	ADDQ 160(DI), AX
+	MOVQ AX, 240(DI)
+fetched:
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x19 // tileloadd tmm6,[r9+r11*1]
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm6
@@ -575,11 +802,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tilestored [rax+rdx*1+0x40],tmm1
@@ -599,7 +826,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 216(DI)
+	ADDQ AX, 232(DI)
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -620,7 +847,7 @@ TEXT ·amx1x2Round(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 216(DI)
+	MOVQ AX, 232(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -628,7 +855,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC8 // tilezero tmm1
 	JMP reduce
 load:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tileloadd tmm1,[rax+rdx*1+0x40]
@@ -638,9 +865,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -657,11 +884,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tilestored [rax+rdx*1+0x40],tmm1
@@ -679,7 +906,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 216(DI)
+	ADDQ AX, 232(DI)
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -700,7 +927,7 @@ TEXT ·amx1x2AddRound(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 216(DI)
+	MOVQ AX, 232(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -708,7 +935,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC8 // tilezero tmm1
 	JMP reduce
 load:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tileloadd tmm1,[rax+rdx*1+0x40]
@@ -718,9 +945,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -737,11 +964,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tilestored [rax+rdx*1+0x40],tmm1
@@ -765,7 +992,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 216(DI)
+	ADDQ AX, 232(DI)
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -783,7 +1010,7 @@ TEXT ·amx2x1Strip(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 216(DI)
+	MOVQ AX, 232(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -791,7 +1018,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD0 // tilezero tmm2
 	JMP reduce
 load:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tileloadd tmm2,[rax+rdx*1+0x800]
@@ -801,9 +1028,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -824,16 +1051,97 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x800],tmm2
 	MOVQ 168(DI), AX
-	ADDQ AX, 216(DI)
+	ADDQ AX, 232(DI)
+	ADDQ $40, SI
+	DECQ 112(DI)
+	JNZ tile
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
+	VZEROUPPER
+	RET
+
+// func amx2x1Keep(args *amxArgs)
+TEXT ·amx2x1Keep(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0x07 // ldtilecfg [rdi]
+	MOVQ 128(DI), R10
+	MOVQ 144(DI), R11
+	MOVQ 136(DI), R12
+	MOVQ 152(DI), R13
+	MOVQ 88(DI), SI
+	MOVQ 104(DI), AX
+	MOVQ AX, 232(DI)
+tile:
+	CMPQ 192(DI), $0
+	JNE load
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD0 // tilezero tmm2
+	JMP reduce
+load:
+	MOVQ 232(DI), AX
+	MOVQ $128, DX
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tileloadd tmm2,[rax+rdx*1+0x800]
+reduce:
+	MOVQ 24(SI), CX
+	TESTQ CX, CX
+	JZ end
+	MOVQ 80(DI), AX
+	ADDQ 8(SI), AX
+	MOVQ AX, 240(DI)
+	MOVQ 96(DI), AX
+	ADDQ 16(SI), AX
+	MOVQ AX, 256(DI)
+tap:
+	MOVQ 256(DI), AX
+	MOVQ 64(DI), R8
+	ADDQ 0(SI), R8
+	ADDQ 0(AX), R8
+	MOVQ R10, BX
+	SHLQ $4, BX
+	ADDQ R8, BX
+	MOVQ 72(DI), R9
+	ADDQ 8(AX), R9
+	MOVQ 120(DI), DX
+step:
+	MOVQ 200(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ 208(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 216(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ 224(DI), AX
+	MOVQ AX, 216(DI)
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x19 // tileloadd tmm6,[r9+r11*1]
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm6
+	BYTE $0xC4; BYTE $0xA2; BYTE $0x7B; BYTE $0x4B; BYTE $0x2C; BYTE $0x13 // tileloadd tmm5,[rbx+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xD5 // tdpbf16ps tmm2,tmm5,tmm6
+	ADDQ R12, BX
+	ADDQ R12, R8
+	ADDQ R13, R9
+	DECQ DX
+	JNZ step
+	ADDQ $16, 256(DI)
+	DECQ CX
+	JNZ tap
+end:
+	MOVQ 232(DI), AX
+	MOVQ $128, DX
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x800],tmm2
+	MOVQ 168(DI), AX
+	ADDQ AX, 232(DI)
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -851,7 +1159,7 @@ TEXT ·amx2x1Store(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 216(DI)
+	MOVQ AX, 232(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -859,7 +1167,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD0 // tilezero tmm2
 	JMP reduce
 load:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tileloadd tmm2,[rax+rdx*1+0x800]
@@ -869,12 +1177,16 @@ reduce:
 	JZ end
 	MOVQ 80(DI), AX
 	ADDQ 8(SI), AX
-	MOVQ AX, 224(DI)
+	MOVQ AX, 240(DI)
+	MOVQ 176(DI), DX
+	IMULQ 160(DI), DX
+	ADDQ DX, AX
+	MOVQ AX, 248(DI)
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -887,13 +1199,27 @@ tap:
 step:
 	MOVQ 200(DI), AX
 	PREFETCHT1 0(AX)
-	PREFETCHT1 128(AX)
+	PREFETCHT1 64(AX)
 	ADDQ 208(DI), AX
 	MOVQ AX, 200(DI)
-	MOVQ 224(DI), AX
+	MOVQ 216(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ 224(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 240(DI), AX
+	CMPQ AX, 248(DI)
+	JCC fetched
 	PREFETCHT0 0(AX)
 	ADDQ 160(DI), AX
-	MOVQ AX, 224(DI)
+	PREFETCHT0 0(AX)
+	ADDQ 160(DI), AX
+	PREFETCHT0 0(AX)
+	ADDQ 160(DI), AX
+	PREFETCHT0 0(AX)
+	ADDQ 160(DI), AX
+	MOVQ AX, 240(DI)
+fetched:
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x19 // tileloadd tmm6,[r9+r11*1]
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm6
@@ -904,7 +1230,7 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
 end:
@@ -917,7 +1243,7 @@ end:
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x08 // tilestored [r8+r9*1],tmm0
 	BYTE $0xC4; BYTE $0xA2; BYTE $0x7A; BYTE $0x4B; BYTE $0x14; BYTE $0x0B // tilestored [rbx+r9*1],tmm2
 	MOVQ 168(DI), AX
-	ADDQ AX, 216(DI)
+	ADDQ AX, 232(DI)
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -938,7 +1264,7 @@ TEXT ·amx2x1Add(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 216(DI)
+	MOVQ AX, 232(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -946,7 +1272,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD0 // tilezero tmm2
 	JMP reduce
 load:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tileloadd tmm2,[rax+rdx*1+0x800]
@@ -956,12 +1282,16 @@ reduce:
 	JZ end
 	MOVQ 80(DI), AX
 	ADDQ 8(SI), AX
-	MOVQ AX, 224(DI)
+	MOVQ AX, 240(DI)
+	MOVQ 176(DI), DX
+	IMULQ 160(DI), DX
+	ADDQ DX, AX
+	MOVQ AX, 248(DI)
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -974,13 +1304,27 @@ tap:
 step:
 	MOVQ 200(DI), AX
 	PREFETCHT1 0(AX)
-	PREFETCHT1 128(AX)
+	PREFETCHT1 64(AX)
 	ADDQ 208(DI), AX
 	MOVQ AX, 200(DI)
-	MOVQ 224(DI), AX
+	MOVQ 216(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ 224(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 240(DI), AX
+	CMPQ AX, 248(DI)
+	JCC fetched
 	PREFETCHT0 0(AX)
 	ADDQ 160(DI), AX
-	MOVQ AX, 224(DI)
+	PREFETCHT0 0(AX)
+	ADDQ 160(DI), AX
+	PREFETCHT0 0(AX)
+	ADDQ 160(DI), AX
+	PREFETCHT0 0(AX)
+	ADDQ 160(DI), AX
+	MOVQ AX, 240(DI)
+fetched:
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x19 // tileloadd tmm6,[r9+r11*1]
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm6
@@ -991,11 +1335,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x800],tmm2
@@ -1012,7 +1356,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 216(DI)
+	ADDQ AX, 232(DI)
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -1033,7 +1377,7 @@ TEXT ·amx2x1Round(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 216(DI)
+	MOVQ AX, 232(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -1041,7 +1385,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD0 // tilezero tmm2
 	JMP reduce
 load:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tileloadd tmm2,[rax+rdx*1+0x800]
@@ -1051,9 +1395,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -1074,11 +1418,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x800],tmm2
@@ -1095,7 +1439,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 216(DI)
+	ADDQ AX, 232(DI)
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -1116,7 +1460,7 @@ TEXT ·amx2x1AddRound(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 216(DI)
+	MOVQ AX, 232(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -1124,7 +1468,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD0 // tilezero tmm2
 	JMP reduce
 load:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tileloadd tmm2,[rax+rdx*1+0x800]
@@ -1134,9 +1478,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -1157,11 +1501,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x800],tmm2
@@ -1181,7 +1525,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 216(DI)
+	ADDQ AX, 232(DI)
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -1199,7 +1543,7 @@ TEXT ·amx2x2Strip(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 216(DI)
+	MOVQ AX, 232(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -1209,7 +1553,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD8 // tilezero tmm3
 	JMP reduce
 load:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tileloadd tmm1,[rax+rdx*1+0x40]
@@ -1221,9 +1565,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -1247,18 +1591,108 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tilestored [rax+rdx*1+0x40],tmm1
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x800],tmm2
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x9C; BYTE $0x10; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x840],tmm3
 	MOVQ 168(DI), AX
-	ADDQ AX, 216(DI)
+	ADDQ AX, 232(DI)
+	ADDQ $40, SI
+	DECQ 112(DI)
+	JNZ tile
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0xC0 // tilerelease
+	VZEROUPPER
+	RET
+
+// func amx2x2Keep(args *amxArgs)
+TEXT ·amx2x2Keep(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), DI
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0x07 // ldtilecfg [rdi]
+	MOVQ 128(DI), R10
+	MOVQ 144(DI), R11
+	MOVQ 136(DI), R12
+	MOVQ 152(DI), R13
+	MOVQ 88(DI), SI
+	MOVQ 104(DI), AX
+	MOVQ AX, 232(DI)
+tile:
+	CMPQ 192(DI), $0
+	JNE load
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC8 // tilezero tmm1
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD0 // tilezero tmm2
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD8 // tilezero tmm3
+	JMP reduce
+load:
+	MOVQ 232(DI), AX
+	MOVQ $128, DX
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tileloadd tmm1,[rax+rdx*1+0x40]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tileloadd tmm2,[rax+rdx*1+0x800]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x9C; BYTE $0x10; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tileloadd tmm3,[rax+rdx*1+0x840]
+reduce:
+	MOVQ 24(SI), CX
+	TESTQ CX, CX
+	JZ end
+	MOVQ 80(DI), AX
+	ADDQ 8(SI), AX
+	MOVQ AX, 240(DI)
+	MOVQ 96(DI), AX
+	ADDQ 16(SI), AX
+	MOVQ AX, 256(DI)
+tap:
+	MOVQ 256(DI), AX
+	MOVQ 64(DI), R8
+	ADDQ 0(SI), R8
+	ADDQ 0(AX), R8
+	MOVQ R10, BX
+	SHLQ $4, BX
+	ADDQ R8, BX
+	MOVQ 72(DI), R9
+	ADDQ 8(AX), R9
+	MOVQ 120(DI), DX
+step:
+	MOVQ 200(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ 208(DI), AX
+	MOVQ AX, 200(DI)
+	MOVQ 216(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ 224(DI), AX
+	MOVQ AX, 216(DI)
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x19 // tileloadd tmm6,[r9+r11*1]
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm6
+	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x7C; BYTE $0x19; BYTE $0x40 // tileloadd tmm7,[r9+r11*1+0x40]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xCC // tdpbf16ps tmm1,tmm4,tmm7
+	BYTE $0xC4; BYTE $0xA2; BYTE $0x7B; BYTE $0x4B; BYTE $0x2C; BYTE $0x13 // tileloadd tmm5,[rbx+r10*1]
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xD5 // tdpbf16ps tmm2,tmm5,tmm6
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xDD // tdpbf16ps tmm3,tmm5,tmm7
+	ADDQ R12, BX
+	ADDQ R12, R8
+	ADDQ R13, R9
+	DECQ DX
+	JNZ step
+	ADDQ $16, 256(DI)
+	DECQ CX
+	JNZ tap
+end:
+	MOVQ 232(DI), AX
+	MOVQ $128, DX
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tilestored [rax+rdx*1+0x40],tmm1
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x800],tmm2
+	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x9C; BYTE $0x10; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x840],tmm3
+	MOVQ 168(DI), AX
+	ADDQ AX, 232(DI)
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -1276,7 +1710,7 @@ TEXT ·amx2x2Store(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 216(DI)
+	MOVQ AX, 232(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -1286,7 +1720,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD8 // tilezero tmm3
 	JMP reduce
 load:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tileloadd tmm1,[rax+rdx*1+0x40]
@@ -1298,12 +1732,16 @@ reduce:
 	JZ end
 	MOVQ 80(DI), AX
 	ADDQ 8(SI), AX
-	MOVQ AX, 224(DI)
+	MOVQ AX, 240(DI)
+	MOVQ 176(DI), DX
+	IMULQ 160(DI), DX
+	ADDQ DX, AX
+	MOVQ AX, 248(DI)
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -1316,14 +1754,31 @@ tap:
 step:
 	MOVQ 200(DI), AX
 	PREFETCHT1 0(AX)
-	PREFETCHT1 128(AX)
+	PREFETCHT1 64(AX)
 	ADDQ 208(DI), AX
 	MOVQ AX, 200(DI)
-	MOVQ 224(DI), AX
+	MOVQ 216(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ 224(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 240(DI), AX
+	CMPQ AX, 248(DI)
+	JCC fetched
 	PREFETCHT0 0(AX)
 	PREFETCHT0 64(AX)
 	ADDQ 160(DI), AX
-	MOVQ AX, 224(DI)
+	PREFETCHT0 0(AX)
+	PREFETCHT0 64(AX)
+	ADDQ 160(DI), AX
+	PREFETCHT0 0(AX)
+	PREFETCHT0 64(AX)
+	ADDQ 160(DI), AX
+	PREFETCHT0 0(AX)
+	PREFETCHT0 64(AX)
+	ADDQ 160(DI), AX
+	MOVQ AX, 240(DI)
+fetched:
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x19 // tileloadd tmm6,[r9+r11*1]
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm6
@@ -1337,7 +1792,7 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
 end:
@@ -1352,7 +1807,7 @@ end:
 	BYTE $0xC4; BYTE $0xA2; BYTE $0x7A; BYTE $0x4B; BYTE $0x14; BYTE $0x0B // tilestored [rbx+r9*1],tmm2
 	BYTE $0xC4; BYTE $0xA2; BYTE $0x7A; BYTE $0x4B; BYTE $0x5C; BYTE $0x0B; BYTE $0x40 // tilestored [rbx+r9*1+0x40],tmm3
 	MOVQ 168(DI), AX
-	ADDQ AX, 216(DI)
+	ADDQ AX, 232(DI)
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -1373,7 +1828,7 @@ TEXT ·amx2x2Add(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 216(DI)
+	MOVQ AX, 232(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -1383,7 +1838,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD8 // tilezero tmm3
 	JMP reduce
 load:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tileloadd tmm1,[rax+rdx*1+0x40]
@@ -1395,12 +1850,16 @@ reduce:
 	JZ end
 	MOVQ 80(DI), AX
 	ADDQ 8(SI), AX
-	MOVQ AX, 224(DI)
+	MOVQ AX, 240(DI)
+	MOVQ 176(DI), DX
+	IMULQ 160(DI), DX
+	ADDQ DX, AX
+	MOVQ AX, 248(DI)
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -1413,14 +1872,31 @@ tap:
 step:
 	MOVQ 200(DI), AX
 	PREFETCHT1 0(AX)
-	PREFETCHT1 128(AX)
+	PREFETCHT1 64(AX)
 	ADDQ 208(DI), AX
 	MOVQ AX, 200(DI)
-	MOVQ 224(DI), AX
+	MOVQ 216(DI), AX
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ 224(DI), AX
+	MOVQ AX, 216(DI)
+	MOVQ 240(DI), AX
+	CMPQ AX, 248(DI)
+	JCC fetched
 	PREFETCHT0 0(AX)
 	PREFETCHT0 64(AX)
 	ADDQ 160(DI), AX
-	MOVQ AX, 224(DI)
+	PREFETCHT0 0(AX)
+	PREFETCHT0 64(AX)
+	ADDQ 160(DI), AX
+	PREFETCHT0 0(AX)
+	PREFETCHT0 64(AX)
+	ADDQ 160(DI), AX
+	PREFETCHT0 0(AX)
+	PREFETCHT0 64(AX)
+	ADDQ 160(DI), AX
+	MOVQ AX, 240(DI)
+fetched:
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x34; BYTE $0x19 // tileloadd tmm6,[r9+r11*1]
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x4A; BYTE $0x5C; BYTE $0xC4 // tdpbf16ps tmm0,tmm4,tmm6
@@ -1434,11 +1910,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tilestored [rax+rdx*1+0x40],tmm1
@@ -1460,7 +1936,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 216(DI)
+	ADDQ AX, 232(DI)
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -1481,7 +1957,7 @@ TEXT ·amx2x2Round(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 216(DI)
+	MOVQ AX, 232(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -1491,7 +1967,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD8 // tilezero tmm3
 	JMP reduce
 load:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tileloadd tmm1,[rax+rdx*1+0x40]
@@ -1503,9 +1979,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -1529,11 +2005,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tilestored [rax+rdx*1+0x40],tmm1
@@ -1553,7 +2029,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 216(DI)
+	ADDQ AX, 232(DI)
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -1574,7 +2050,7 @@ TEXT ·amx2x2AddRound(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 216(DI)
+	MOVQ AX, 232(DI)
 tile:
 	CMPQ 192(DI), $0
 	JNE load
@@ -1584,7 +2060,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD8 // tilezero tmm3
 	JMP reduce
 load:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tileloadd tmm0,[rax+rdx*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tileloadd tmm1,[rax+rdx*1+0x40]
@@ -1596,9 +2072,9 @@ reduce:
 	JZ end
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
@@ -1622,11 +2098,11 @@ step:
 	ADDQ R13, R9
 	DECQ DX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
 end:
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x4C; BYTE $0x10; BYTE $0x40 // tilestored [rax+rdx*1+0x40],tmm1
@@ -1652,7 +2128,7 @@ row:
 	DECQ CX
 	JNZ row
 	MOVQ 168(DI), AX
-	ADDQ AX, 216(DI)
+	ADDQ AX, 232(DI)
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -1666,11 +2142,11 @@ TEXT ·amxLineStrip(SB), NOSPLIT, $0-8
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0x07 // ldtilecfg [rdi]
 	MOVQ 128(DI), R10
 	MOVQ 144(DI), R11
-	MOVQ 240(DI), R12
+	MOVQ 264(DI), R12
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 216(DI)
+	MOVQ AX, 232(DI)
 tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC8 // tilezero tmm1
@@ -1679,15 +2155,15 @@ tile:
 	MOVQ 24(SI), CX
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
 	MOVQ 72(DI), R9
 	ADDQ 8(AX), R9
-	MOVQ 256(DI), AX
+	MOVQ 280(DI), AX
 	LEAQ (R9)(AX*1), BX
 	ADDQ BX, AX
 	MOVQ 120(DI), DX
@@ -1724,23 +2200,23 @@ first:
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xDC // tdpbf16ps tmm3,tmm4,tmm7
 last:
-	ADDQ 248(DI), R8
+	ADDQ 272(DI), R8
 	ADDQ R13, R9
 	ADDQ R13, BX
 	ADDQ R13, AX
 	DECQ DX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $128, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x8C; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x800],tmm1
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x1000],tmm2
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x9C; BYTE $0x10; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x1800],tmm3
 	MOVQ 168(DI), AX
-	ADDQ AX, 216(DI)
+	ADDQ AX, 232(DI)
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -1757,11 +2233,11 @@ TEXT ·amxLineRound(SB), NOSPLIT, $0-8
 	KSHIFTRD $16, K1, K2
 	MOVQ 128(DI), R10
 	MOVQ 144(DI), R11
-	MOVQ 240(DI), R12
+	MOVQ 264(DI), R12
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 216(DI)
+	MOVQ AX, 232(DI)
 tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC8 // tilezero tmm1
@@ -1770,15 +2246,15 @@ tile:
 	MOVQ 24(SI), CX
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
 	MOVQ 72(DI), R9
 	ADDQ 8(AX), R9
-	MOVQ 256(DI), AX
+	MOVQ 280(DI), AX
 	LEAQ (R9)(AX*1), BX
 	ADDQ BX, AX
 	MOVQ 120(DI), DX
@@ -1815,16 +2291,16 @@ first:
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xDC // tdpbf16ps tmm3,tmm4,tmm7
 last:
-	ADDQ 248(DI), R8
+	ADDQ 272(DI), R8
 	ADDQ R13, R9
 	ADDQ R13, BX
 	ADDQ R13, AX
 	DECQ DX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $64, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x8C; BYTE $0x10; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x400],tmm1
@@ -1836,8 +2312,8 @@ last:
 	ADDQ 8(SI), R8
 pixel:
 	MOVQ R8, CX
-	ADDQ 264(DI), CX
-	MOVQ CX, 232(DI)
+	ADDQ 288(DI), CX
+	MOVQ CX, 256(DI)
 	MOVQ $16, CX
 row:
 	VMOVUPS.Z (AX), K1, Z0
@@ -1847,11 +2323,11 @@ row:
 	ADDQ R9, R8
 	DECQ CX
 	JNZ row
-	MOVQ 232(DI), R8
+	MOVQ 256(DI), R8
 	DECQ BX
 	JNZ pixel
 	MOVQ 168(DI), AX
-	ADDQ AX, 216(DI)
+	ADDQ AX, 232(DI)
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -1868,11 +2344,11 @@ TEXT ·amxLineAddRound(SB), NOSPLIT, $0-8
 	KSHIFTRD $16, K1, K2
 	MOVQ 128(DI), R10
 	MOVQ 144(DI), R11
-	MOVQ 240(DI), R12
+	MOVQ 264(DI), R12
 	MOVQ 152(DI), R13
 	MOVQ 88(DI), SI
 	MOVQ 104(DI), AX
-	MOVQ AX, 216(DI)
+	MOVQ AX, 232(DI)
 tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC8 // tilezero tmm1
@@ -1881,15 +2357,15 @@ tile:
 	MOVQ 24(SI), CX
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
 	MOVQ 72(DI), R9
 	ADDQ 8(AX), R9
-	MOVQ 256(DI), AX
+	MOVQ 280(DI), AX
 	LEAQ (R9)(AX*1), BX
 	ADDQ BX, AX
 	MOVQ 120(DI), DX
@@ -1926,16 +2402,16 @@ first:
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7B; BYTE $0x4B; BYTE $0x24; BYTE $0x10 // tileloadd tmm4,[r8+r10*1]
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x42; BYTE $0x5C; BYTE $0xDC // tdpbf16ps tmm3,tmm4,tmm7
 last:
-	ADDQ 248(DI), R8
+	ADDQ 272(DI), R8
 	ADDQ R13, R9
 	ADDQ R13, BX
 	ADDQ R13, AX
 	DECQ DX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
-	MOVQ 216(DI), AX
+	MOVQ 232(DI), AX
 	MOVQ $64, DX
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x10 // tilestored [rax+rdx*1],tmm0
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x8C; BYTE $0x10; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x400],tmm1
@@ -1947,8 +2423,8 @@ last:
 	ADDQ 8(SI), R8
 pixel:
 	MOVQ R8, CX
-	ADDQ 264(DI), CX
-	MOVQ CX, 232(DI)
+	ADDQ 288(DI), CX
+	MOVQ CX, 256(DI)
 	MOVQ $16, CX
 row:
 	VMOVUPS.Z (AX), K1, Z0
@@ -1961,11 +2437,11 @@ row:
 	ADDQ R9, R8
 	DECQ CX
 	JNZ row
-	MOVQ 232(DI), R8
+	MOVQ 256(DI), R8
 	DECQ BX
 	JNZ pixel
 	MOVQ 168(DI), AX
-	ADDQ AX, 216(DI)
+	ADDQ AX, 232(DI)
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -1979,8 +2455,8 @@ TEXT ·amxLineGradientStore(SB), NOSPLIT, $0-8
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x78; BYTE $0x49; BYTE $0x07 // ldtilecfg [rdi]
 	MOVQ 128(DI), R10
 	MOVQ 144(DI), R11
-	MOVQ 240(DI), R12
-	MOVQ 256(DI), R13
+	MOVQ 264(DI), R12
+	MOVQ 280(DI), R13
 	MOVQ 88(DI), SI
 tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
@@ -1989,22 +2465,22 @@ tile:
 	MOVQ 24(SI), CX
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
-	MOVQ R8, 288(DI)
+	MOVQ R8, 312(DI)
 	MOVQ 72(DI), R8
 	ADDQ 8(AX), R8
-	MOVQ R8, 296(DI)
+	MOVQ R8, 320(DI)
 	MOVQ 120(DI), BX
 step:
-	MOVQ 288(DI), R8
-	MOVQ 296(DI), R9
-	MOVQ 272(DI), DX
-	MOVQ 280(DI), AX
+	MOVQ 312(DI), R8
+	MOVQ 320(DI), R9
+	MOVQ 296(DI), DX
+	MOVQ 304(DI), AX
 	TESTQ $1, AX
 	JNE first
 	SHRQ $1, AX
@@ -2057,23 +2533,23 @@ second:
 	JNZ pixel
 last:
 	MOVQ 136(DI), AX
-	ADDQ AX, 288(DI)
+	ADDQ AX, 312(DI)
 	MOVQ 152(DI), AX
-	ADDQ AX, 296(DI)
+	ADDQ AX, 320(DI)
 	DECQ BX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
 	MOVQ 80(DI), R8
 	ADDQ 8(SI), R8
 	MOVQ 160(DI), R9
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7A; BYTE $0x4B; BYTE $0x04; BYTE $0x08 // tilestored [r8+r9*1],tmm0
-	ADDQ 264(DI), R8
+	ADDQ 288(DI), R8
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7A; BYTE $0x4B; BYTE $0x0C; BYTE $0x08 // tilestored [r8+r9*1],tmm1
-	ADDQ 264(DI), R8
+	ADDQ 288(DI), R8
 	BYTE $0xC4; BYTE $0x82; BYTE $0x7A; BYTE $0x4B; BYTE $0x14; BYTE $0x08 // tilestored [r8+r9*1],tmm2
-	ADDQ 264(DI), R8
+	ADDQ 288(DI), R8
 	ADDQ $40, SI
 	DECQ 112(DI)
 	JNZ tile
@@ -2090,8 +2566,8 @@ TEXT ·amxLineGradientAdd(SB), NOSPLIT, $0-8
 	KSHIFTRD $16, K1, K2
 	MOVQ 128(DI), R10
 	MOVQ 144(DI), R11
-	MOVQ 240(DI), R12
-	MOVQ 256(DI), R13
+	MOVQ 264(DI), R12
+	MOVQ 280(DI), R13
 	MOVQ 88(DI), SI
 tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xC0 // tilezero tmm0
@@ -2099,7 +2575,7 @@ tile:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7B; BYTE $0x49; BYTE $0xD0 // tilezero tmm2
 	MOVQ 80(DI), R8
 	ADDQ 8(SI), R8
-	MOVQ 264(DI), AX
+	MOVQ 288(DI), AX
 	MOVQ 176(DI), CX
 fetch:
 	PREFETCHT0 (R8)
@@ -2111,22 +2587,22 @@ fetch:
 	MOVQ 24(SI), CX
 	MOVQ 96(DI), AX
 	ADDQ 16(SI), AX
-	MOVQ AX, 232(DI)
+	MOVQ AX, 256(DI)
 tap:
-	MOVQ 232(DI), AX
+	MOVQ 256(DI), AX
 	MOVQ 64(DI), R8
 	ADDQ 0(SI), R8
 	ADDQ 0(AX), R8
-	MOVQ R8, 288(DI)
+	MOVQ R8, 312(DI)
 	MOVQ 72(DI), R8
 	ADDQ 8(AX), R8
-	MOVQ R8, 296(DI)
+	MOVQ R8, 320(DI)
 	MOVQ 120(DI), BX
 step:
-	MOVQ 288(DI), R8
-	MOVQ 296(DI), R9
-	MOVQ 272(DI), DX
-	MOVQ 280(DI), AX
+	MOVQ 312(DI), R8
+	MOVQ 320(DI), R9
+	MOVQ 296(DI), DX
+	MOVQ 304(DI), AX
 	TESTQ $1, AX
 	JNE first
 	SHRQ $1, AX
@@ -2179,12 +2655,12 @@ second:
 	JNZ pixel
 last:
 	MOVQ 136(DI), AX
-	ADDQ AX, 288(DI)
+	ADDQ AX, 312(DI)
 	MOVQ 152(DI), AX
-	ADDQ AX, 296(DI)
+	ADDQ AX, 320(DI)
 	DECQ BX
 	JNZ step
-	ADDQ $16, 232(DI)
+	ADDQ $16, 256(DI)
 	DECQ CX
 	JNZ tap
 	MOVQ 80(DI), R8
@@ -2197,8 +2673,8 @@ last:
 	BYTE $0xC4; BYTE $0xE2; BYTE $0x7A; BYTE $0x4B; BYTE $0x94; BYTE $0x10; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // tilestored [rax+rdx*1+0x800],tmm2
 	MOVQ $3, BX
 column:
-	MOVQ R8, 232(DI)
-	MOVQ AX, 288(DI)
+	MOVQ R8, 256(DI)
+	MOVQ AX, 312(DI)
 	MOVQ 176(DI), CX
 row:
 	VMOVUPS.Z (AX), K1, Z0
@@ -2208,9 +2684,9 @@ row:
 	ADDQ R9, R8
 	DECQ CX
 	JNZ row
-	MOVQ 232(DI), R8
-	ADDQ 264(DI), R8
-	MOVQ 288(DI), AX
+	MOVQ 256(DI), R8
+	ADDQ 288(DI), R8
+	MOVQ 312(DI), AX
 	ADDQ $1024, AX
 	DECQ BX
 	JNZ column

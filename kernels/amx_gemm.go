@@ -3,9 +3,9 @@ package kernels
 import "unsafe"
 
 // GemmBF16 is Gemm for matrices A and B of bfloat16, the upper halves of float32; C
-// is float32. Every element is the sum of sums over 2,048 terms, each added up in
-// float32. At the AMX level denormal numbers count as zero; elsewhere this is Gemm on
-// the same numbers.
+// is float32. At the AMX level every element is the sum of sums over 8,192 terms, each
+// added up in float32, and denormal numbers count as zero; elsewhere this is Gemm on the
+// same numbers.
 func GemmBF16(transA, transB bool, m, n, k int, a []uint16, lda int, b []uint16, ldb int, accumulate bool, c []float32, ldc int) {
 	checkMatrix("GemmBF16", "A", len(a), m, k, lda, transA)
 	checkMatrix("GemmBF16", "B", len(b), k, n, ldb, transB)
@@ -46,121 +46,268 @@ func widenMatrix(a []uint16, lda, rows int, k span, kOuter bool) (*scratch[float
 	return out, cols
 }
 
-// amxTerms is how many terms of float32 results tiles add up before they are added
-// to C.
-const amxTerms = 2048
+// amxTerms is how many terms tiles add up before they are added to C: 256 steps, as many
+// as Gemm adds up terms in a row.
+const amxTerms = 8192
 
-// amxMatrices is a product with its operands as tiles read them.
+// A product is cut into blocks of up to so many row tiles and panels of columns. Their sums
+// stay in the strip, in the second-level cache, while k passes by in runs of amxGemmRun terms:
+// of A so many are in that cache too, of a panel of B in the first level. What comes next is
+// fetched ahead.
+const (
+	amxGemmTiles  = 8
+	amxGemmPanels = 8
+	amxGemmRun    = 256
+)
+
+// amxGemmWork is how many steps of row tiles a task has at least, if there are so many.
+const amxGemmWork = 64
+
+// amxMatrices is a product with its operands as tiles read them: run after run, so that what
+// a block reads of a run lies together whatever the size of the matrices: rows a power of
+// two apart share a few sets of the caches.
 type amxMatrices struct {
-	m, n, k     int // k filled up to whole steps
-	steps, step int
-	a           []uint16
-	lda         int
-	panels      []uint16 // of B: [panel][k/2][32][2]
-	c           []float32
-	ldc         int
-	accumulate  bool
+	m, n, k       int
+	tiles, panels int      // of rows of A and of columns of B
+	steps, step   int      // k filled up
+	a             []uint16 // [run][row tile][steps of the run][32][32], of a row step elements are used; or A
+	lda           int      // of A in place; 0: packed
+	b             []uint16 // [run][panel][steps of the run][step/2][32][2]
+	c             []float32
+	ldc           int
+	accumulate    bool
+}
+
+// readsA tells whether A is read in place: where a copy would be read by few panels, or
+// where a block's rows stay in the second-level cache anyway.
+func (g *amxMatrices) readsA(lda int) bool {
+	return g.k == g.steps*g.step && (g.panels <= 4 || g.k <= 1024 && 2*lda%4096 != 0)
 }
 
 func amxGemm(transA, transB bool, m, n, k int, a []uint16, lda int, b []uint16, ldb int, accumulate bool, c []float32, ldc int) {
-	g := &amxMatrices{m: m, n: n, a: a, lda: lda, c: c, ldc: ldc, accumulate: accumulate}
-	if g.step = amxStep(k); !transA && g.step >= amxMinStep {
-		g.steps = k / g.step
+	g := &amxMatrices{m: m, n: n, k: k, tiles: ceilDiv(m, amxRows), panels: ceilDiv(n, amxPanel), c: c, ldc: ldc, accumulate: accumulate}
+	g.steps, g.step = amxCut(k)
+	packedB := takeScratch[uint16](g.panels * g.steps * g.step * amxPanel)
+	defer packedB.drop()
+	g.b = packedB.data
+	tasksB, packB := g.packingB(b, ldb, transB)
+	if !transA && g.readsA(lda) {
+		g.a, g.lda = a, lda
+		Parallel(tasksB, packB)
 	} else {
-		g.steps, g.step = amxCut(k)
-		rows := ceilTo(m, turnCols)
-		g.lda = ceilTo(k, turnRows)
-		packed := takeScratch[uint16](rows * g.lda)
-		defer packed.drop()
-		g.a = packed.data
-		g.packA(a, lda, transA, k)
+		packedA := takeScratch[uint16](g.tiles * g.steps * amxStepLen)
+		defer packedA.drop()
+		g.a = packedA.data
+		tasksA, packA := g.packingA(a, lda, transA)
+		Parallel(tasksA+tasksB, func(t int) {
+			if t < tasksA {
+				packA(t)
+			} else {
+				packB(t - tasksA)
+			}
+		})
 	}
-	g.k = g.steps * g.step
-	panels := takeScratch[uint16](ceilDiv(n, amxPanel) * g.k * amxPanel)
-	defer panels.drop()
-	g.panels = panels.data
-	g.packB(b, ldb, transB, k)
-	chunks := ceilDiv(m, amxGemmRows)
-	rows := ceilTo(ceilDiv(m, chunks), amxRows) // about as many in each
-	groups := min(ceilDiv(n, amxPanel), max(1, ceilDiv(gemmMinTasks, chunks)))
+	chunks, groups := g.blocks()
 	Parallel(chunks*groups, func(t int) {
-		g.block(blockSpan(rows, m, t/groups), split(ceilDiv(n, amxPanel), groups, t%groups))
+		g.block(split(g.tiles, chunks, t/groups), split(g.panels, groups, t%groups))
 	})
 }
 
-// amxGemmRows is up to how many rows of A share a panel of B: amxTerms of so many, 1 MB,
-// stay in the second-level cache while panels pass by.
-const amxGemmRows = 8 * amxRows
+// blocks tells into how many parts rows and columns are cut: as few as blocks of full size
+// allow, or more where there would be too few for all threads.
+func (g *amxMatrices) blocks() (chunks, groups int) {
+	chunks, groups = ceilDiv(g.tiles, amxGemmTiles), ceilDiv(g.panels, amxGemmPanels)
+	all := g.tiles * g.panels
+	for most := min(4*Threads(), all, all*g.steps/amxGemmWork); chunks*groups < most; {
+		if g.panels*chunks > g.tiles*groups {
+			groups++
+		} else {
+			chunks++
+		}
+	}
+	return chunks, groups
+}
 
-// packA writes A with rows that are filled up with zeros to whole steps.
-func (g *amxMatrices) packA(a []uint16, lda int, trans bool, k int) {
-	Parallel(ceilDiv(g.m, amxRows), func(t int) {
-		of := blockSpan(amxRows, g.m, t)
+// amxStepLen is how many elements of packed A a row tile takes in a step.
+const amxStepLen = amxRows * amxMaxStep
+
+// tile is where row tile t of a run of steps begins in A.
+func (g *amxMatrices) tile(run span, t int) int {
+	if g.lda > 0 {
+		return t*amxRows*g.lda + run.from*g.step
+	}
+	return (run.from*g.tiles + t*run.len()) * amxStepLen
+}
+
+// panel is where panel p of a run begins in packed B.
+func (g *amxMatrices) panel(run span, p int) int {
+	return (run.from*g.panels + p*run.len()) * g.step * amxPanel
+}
+
+// amxRunSteps is how many steps a run has at most.
+const amxRunSteps = amxGemmRun / amxMaxStep
+
+// packingA returns tasks that pack A.
+func (g *amxMatrices) packingA(a []uint16, lda int, trans bool) (int, func(t int)) {
+	together := 1
+	if trans {
+		together = 4 // row tiles that lie side by side
+	}
+	return ceilDiv(g.tiles, together), func(t int) {
+		tiles := blockSpan(together, g.tiles, t)
+		for r := range ceilDiv(g.steps, amxRunSteps) {
+			run := blockSpan(amxRunSteps, g.steps, r)
+			if trans {
+				g.turnRows(run, tiles, a, lda)
+			} else {
+				g.packRows(run, tiles.from, a, lda)
+			}
+		}
+	}
+}
+
+// packRows copies a run of a row tile step after step, and fetches the next run; the last
+// step is filled up with zeros.
+func (g *amxMatrices) packRows(run span, tile int, a []uint16, lda int) {
+	rows := blockSpan(amxRows, g.m, tile)
+	to, from := g.a[g.tile(run, tile):], a[rows.from*lda+run.from*g.step:]
+	steps := min(run.to, g.k/g.step) - run.from
+	packTilesAhead(to, amxMaxStep, amxStepLen, from, lda, g.step, rows.len(), g.step, steps, run.len()*g.step)
+	if steps < run.len() {
+		packTiles(to[steps*amxStepLen:], amxMaxStep, amxStepLen, from[steps*g.step:], lda, g.step, rows.len(), g.k%g.step, 1)
+	}
+}
+
+// turnRows packs a run of row tiles of a transposed A.
+func (g *amxMatrices) turnRows(run, tiles span, a []uint16, lda int) {
+	for s := range run.len() {
+		k := blockSpan(g.step, g.k, run.from+s)
+		for t := tiles.from; t < tiles.to; t++ {
+			rows := blockSpan(amxRows, g.m, t)
+			turnHalves(g.a[g.tile(run, t)+s*amxStepLen:], amxMaxStep, a[k.from*lda+rows.from:], lda, k.len(), rows.len())
+		}
+	}
+}
+
+// packingB returns tasks that pack B, panels that lie side by side together.
+func (g *amxMatrices) packingB(b []uint16, ldb int, trans bool) (int, func(t int)) {
+	const together = 8
+	runs, groups := ceilDiv(g.steps, amxRunSteps), ceilDiv(g.panels, together)
+	return runs * groups, func(t int) {
+		run, panels := blockSpan(amxRunSteps, g.steps, t/groups), blockSpan(together, g.panels, t%groups)
 		if trans {
-			turnHalves(g.a[of.from*g.lda:], g.lda, a[of.from:], lda, k, of.len())
-			return
+			for p := panels.from; p < panels.to; p++ {
+				g.turnPanel(run, p, b, ldb)
+			}
+		} else {
+			g.pairPanels(run, panels, b, ldb)
 		}
-		for i := of.from; i < of.to; i++ {
-			row := g.a[i*g.lda : (i+1)*g.lda]
-			clear(row[copy(row, a[i*lda:i*lda+k]):])
-		}
-	})
+	}
 }
 
-// packB writes the panels of B. Of a transposed B pairs lie side by side already and
-// are turned as if they were float32.
-func (g *amxMatrices) packB(b []uint16, ldb int, trans bool, k int) {
-	const block = 128 // of k
-	blocks, panelLen := ceilDiv(g.k, block), g.k*amxPanel
-	Parallel(ceilDiv(g.n, amxPanel)*blocks, func(t int) {
-		p, of := t/blocks, blockSpan(block, g.k, t%blocks)
-		col := p * amxPanel
-		cols, rows := min(amxPanel, g.n-col), min(of.to, k)-of.from
-		panel := g.panels[p*panelLen+of.from*amxPanel : p*panelLen+of.to*amxPanel]
-		if !trans {
-			amxPairPixels(panel, panelLayout(panelLen, 1), b[of.from*ldb+col:], ldb, rows, cols, of.len())
-			return
-		}
-		pairs := takeScratch[float32](amxPanel * block / 2)
-		defer pairs.drop()
-		width := of.len() / 2
-		lines := unsafe.Slice((*uint16)(unsafe.Pointer(&pairs.data[0])), 2*len(pairs.data))
-		for j := range cols {
-			line := lines[2*j*width : 2*(j+1)*width]
-			clear(line[copy(line, b[(col+j)*ldb+of.from:(col+j)*ldb+of.from+rows]):])
-		}
-		if cols < amxPanel {
-			clear(panel)
-		}
-		transpose(unsafe.Slice((*float32)(unsafe.Pointer(&panel[0])), len(panel)/2), amxPanel, pairs.data, width, cols, width)
-	})
+// pairPanels packs a run of panels.
+func (g *amxMatrices) pairPanels(run, panels span, b []uint16, ldb int) {
+	col := panels.from * amxPanel
+	cols, to := min(panels.to*amxPanel, g.n)-col, panelLayout(run.len()*g.step*amxPanel, 1)
+	for s := range run.len() {
+		k := blockSpan(g.step, g.k, run.from+s)
+		amxPairPixels(g.b[g.panel(run, panels.from)+s*g.step*amxPanel:], to, b[k.from*ldb+col:], ldb, k.len(), cols, g.step)
+	}
 }
 
-// block computes some rows of some panels of columns.
-func (g *amxMatrices) block(rows, panels span) {
+// turnPanel packs a run of a panel of a transposed B: pairs lie side by side already and are
+// turned as if they were float32.
+func (g *amxMatrices) turnPanel(run span, p int, b []uint16, ldb int) {
+	columns, k := blockSpan(amxPanel, g.n, p), span{run.from * g.step, min(run.to*g.step, g.k)}
+	panel, row := pairsOf(g.b[g.panel(run, p):g.panel(run, p+1)]), run.len()*g.step
+	src, ld := b[columns.from*ldb+k.from:], ldb
+	if k.len() < row || ldb%2 != 0 {
+		filled := takeScratch[uint16](amxPanel * row)
+		defer filled.drop()
+		src, ld = filled.data, row
+		for j := range columns.len() {
+			line := src[j*row : (j+1)*row]
+			clear(line[copy(line, b[(columns.from+j)*ldb+k.from:][:k.len()]):])
+		}
+	}
+	if columns.len() < amxPanel {
+		clear(panel)
+	}
+	transpose(panel, amxPanel, pairsOf(src), ld/2, columns.len(), row/2)
+}
+
+// pairsOf views pairs of bfloat16 as float32.
+func pairsOf(h []uint16) []float32 {
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(h))), len(h)/2)
+}
+
+// block computes some row tiles of some panels of columns.
+func (g *amxMatrices) block(tiles, panels span) {
 	args := takeAMXArgs()
 	defer args.drop()
-	args.aRow, args.cRow, args.taps = 2*g.lda, 4*g.ldc, &oneTap[0]
-	whole, rest := rowTiles(nil, rows.len(), args.aRow, args.cRow, 1)
+	args.cRow, args.taps = 4*g.ldc, &oneTap[0]
+	rows := min(tiles.to*amxRows, g.m) - tiles.from*amxRows
+	strip := takeScratch[float32](panels.len() * tiles.len() * amxStripLen)
+	defer strip.drop()
+	var list []amxTile
 	for _, sum := range (span{0, g.steps}).cut(amxTerms / amxMaxStep) {
-		k, end := sum.from*g.step, amxEndStore
-		if k > 0 || g.accumulate {
-			end = amxEndAdd
-		}
-		args.steps = sum.len()
-		for p := panels.from; p < panels.to; p++ {
-			col := p * amxPanel
-			args.a, args.b = unsafe.Pointer(&g.a[rows.from*g.lda+k]), unsafe.Pointer(&g.panels[p*g.k*amxPanel+k*amxPanel])
-			args.c = unsafe.Pointer(&g.c[rows.from*g.ldc+col])
-			args.aheadStep = 0
-			if p+1 < panels.to { // the next panel, which all row tiles would wait for
-				args.ahead = uintptr(unsafe.Pointer(&g.panels[((p+1)*g.k+k)*amxPanel]))
-				args.aheadStep = ceilDiv(2*g.step*amxPanel, ceilDiv(rows.len(), amxRows))
+		for _, run := range sum.cut(amxRunSteps) {
+			args.steps, args.load = run.len(), index(run.from > sum.from)
+			whole, rest := rowTiles(list, rows, g.aLayout(args, run), args.cRow, 1)
+			list = whole
+			args.a = unsafe.Pointer(&g.a[g.tile(run, tiles.from)])
+			for p := panels.from; p < panels.to; p++ {
+				args.b, args.c = unsafe.Pointer(&g.b[g.panel(run, p)]), unsafe.Pointer(&g.c[tiles.from*amxRows*g.ldc+p*amxPanel])
+				g.fetchAhead(args, run, tiles, panels, p)
+				eachRowTiles(rows, whole, rest, func(tileRows, first int, list []amxTile) {
+					args.keepStrip(strip.data[((p-panels.from)*tiles.len()+first)*amxStripLen:])
+					args.shape(tileRows, min(amxPanel, g.n-p*amxPanel), g.step)
+					g.aLayout(args, run)
+					args.run(g.end(sum, run), list)
+				})
 			}
-			eachRowTiles(rows.len(), whole, rest, func(tileRows, _ int, list []amxTile) {
-				args.shape(tileRows, min(amxPanel, g.n-col), g.step)
-				args.run(end, list)
-			})
 		}
+	}
+}
+
+// end is what becomes of the sums after a run.
+func (g *amxMatrices) end(sum, run span) amxEnd {
+	switch {
+	case run.to < sum.to:
+		return amxEndKeep
+	case sum.from > 0 || g.accumulate:
+		return amxEndAdd
+	}
+	return amxEndStore
+}
+
+// aLayout sets the strides of A, and returns by how many bytes rows of row tiles of a run
+// are apart.
+func (g *amxMatrices) aLayout(args *amxArgs, run span) int {
+	if g.lda > 0 {
+		args.aRow, args.aStep = 2*g.lda, 2*g.step
+		return args.aRow
+	}
+	args.aRow, args.aStep = 2*amxMaxStep, 2*amxStepLen
+	return run.len() * args.aRow
+}
+
+// fetchAhead lets the row tiles of a panel fetch what comes next: the next panel, and a
+// share of the next run's A. After the last run it is the first one's: the next block is
+// likely to have the same rows.
+func (g *amxMatrices) fetchAhead(args *amxArgs, run, tiles, panels span, p int) {
+	args.fetchNothing()
+	next := span{run.to, min(run.to+amxRunSteps, g.steps)}
+	if run.to == g.steps {
+		next = span{0, min(amxRunSteps, g.steps)}
+	}
+	if p+1 < panels.to {
+		args.ahead[0].fetch(unsafe.Pointer(&g.b[g.panel(run, p+1)]), 2*g.step*amxPanel/tiles.len())
+	} else if next.from > 0 {
+		args.ahead[0].fetch(unsafe.Pointer(&g.b[g.panel(next, panels.from)]), 2*g.step*amxPanel/tiles.len())
+	}
+	if g.lda == 0 {
+		from, to := g.tile(next, tiles.from), g.tile(next, tiles.to)
+		args.ahead[1].fetch(unsafe.Pointer(&g.a[from+(p-panels.from)*(to-from)/panels.len()]), 2*amxStepLen/panels.len())
 	}
 }

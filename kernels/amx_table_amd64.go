@@ -6,6 +6,9 @@ package kernels
 func amx1x1Strip(args *amxArgs)
 
 //go:noescape
+func amx1x1Keep(args *amxArgs)
+
+//go:noescape
 func amx1x1Store(args *amxArgs)
 
 //go:noescape
@@ -19,6 +22,9 @@ func amx1x1AddRound(args *amxArgs)
 
 //go:noescape
 func amx1x2Strip(args *amxArgs)
+
+//go:noescape
+func amx1x2Keep(args *amxArgs)
 
 //go:noescape
 func amx1x2Store(args *amxArgs)
@@ -36,6 +42,9 @@ func amx1x2AddRound(args *amxArgs)
 func amx2x1Strip(args *amxArgs)
 
 //go:noescape
+func amx2x1Keep(args *amxArgs)
+
+//go:noescape
 func amx2x1Store(args *amxArgs)
 
 //go:noescape
@@ -49,6 +58,9 @@ func amx2x1AddRound(args *amxArgs)
 
 //go:noescape
 func amx2x2Strip(args *amxArgs)
+
+//go:noescape
+func amx2x2Keep(args *amxArgs)
 
 //go:noescape
 func amx2x2Store(args *amxArgs)
@@ -79,11 +91,11 @@ func amxLineGradientAdd(args *amxArgs)
 
 var amxTileKernels = amxKernelTable{
 	tiles: [2][2][numAMXEnds]func(*amxArgs){
-		{{amxEndStrip: amx1x1Strip, amxEndStore: amx1x1Store, amxEndAdd: amx1x1Add, amxEndRound: amx1x1Round, amxEndAddRound: amx1x1AddRound},
-			{amxEndStrip: amx1x2Strip, amxEndStore: amx1x2Store, amxEndAdd: amx1x2Add, amxEndRound: amx1x2Round, amxEndAddRound: amx1x2AddRound},
+		{{amxEndStrip: amx1x1Strip, amxEndKeep: amx1x1Keep, amxEndStore: amx1x1Store, amxEndAdd: amx1x1Add, amxEndRound: amx1x1Round, amxEndAddRound: amx1x1AddRound},
+			{amxEndStrip: amx1x2Strip, amxEndKeep: amx1x2Keep, amxEndStore: amx1x2Store, amxEndAdd: amx1x2Add, amxEndRound: amx1x2Round, amxEndAddRound: amx1x2AddRound},
 		},
-		{{amxEndStrip: amx2x1Strip, amxEndStore: amx2x1Store, amxEndAdd: amx2x1Add, amxEndRound: amx2x1Round, amxEndAddRound: amx2x1AddRound},
-			{amxEndStrip: amx2x2Strip, amxEndStore: amx2x2Store, amxEndAdd: amx2x2Add, amxEndRound: amx2x2Round, amxEndAddRound: amx2x2AddRound},
+		{{amxEndStrip: amx2x1Strip, amxEndKeep: amx2x1Keep, amxEndStore: amx2x1Store, amxEndAdd: amx2x1Add, amxEndRound: amx2x1Round, amxEndAddRound: amx2x1AddRound},
+			{amxEndStrip: amx2x2Strip, amxEndKeep: amx2x2Keep, amxEndStore: amx2x2Store, amxEndAdd: amx2x2Add, amxEndRound: amx2x2Round, amxEndAddRound: amx2x2AddRound},
 		},
 	},
 	lines:         [numAMXEnds]func(*amxArgs){amxEndStrip: amxLineStrip, amxEndRound: amxLineRound, amxEndAddRound: amxLineAddRound},

@@ -117,7 +117,7 @@ func checkAMXTiles(t *testing.T, r *rand.Rand, rows, cols, step, steps int, end 
 	got32, got16 := make([]float32, tiles*rows*cols), make([]uint16, tiles*rows*cols)
 	each(func(tile, i, j, at int) {
 		got32[at], got16[at] = c32[(tile*rows+i)*cRow+j], c16[(tile*rows+i)*cRow+j]
-		if end == amxEndStrip {
+		if end <= amxEndKeep {
 			got32[at] = strip[tile*amxStripLen+i*amxPanel+j]
 		}
 	})
@@ -744,7 +744,7 @@ var spin int
 func TestGemmBF16(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(65, 66))
-		for _, size := range [][3]int{{1, 1, 1}, {5, 3, 7}, {33, 35, 64}, {40, 10, 84}, {1, 50, 40}, {50, 1, 34}, {17, 66, 129}, {3, 5, 700}, {0, 3, 4}, {3, 4, 0}, {2, 2, 4400}, {35, 70, 2112}, {300, 3, 32}} {
+		for _, size := range [][3]int{{1, 1, 1}, {5, 3, 7}, {33, 35, 64}, {40, 10, 84}, {1, 50, 40}, {50, 1, 34}, {17, 66, 129}, {3, 5, 700}, {0, 3, 4}, {3, 4, 0}, {2, 2, 8500}, {35, 170, 600}, {300, 3, 32}, {300, 140, 96}} {
 			for variant := range 8 {
 				checkGemmBF16(t, r, GemmBF16, size[0], size[1], size[2], variant&1 != 0, variant&2 != 0, variant&4 != 0)
 			}
@@ -759,7 +759,7 @@ func TestGemmBF16(t *testing.T) {
 					amxGemm(transA, transB, m, n, k, a, lda, b, ldb, accumulate, c, ldc)
 				}
 			}
-			for _, size := range [][3]int{{33, 35, 64}, {17, 66, 129}, {3, 5, 700}, {2, 2, 4400}, {35, 70, 2112}, {300, 3, 32}} {
+			for _, size := range [][3]int{{33, 35, 64}, {17, 66, 129}, {3, 5, 700}, {2, 2, 8500}, {35, 170, 600}, {300, 3, 32}, {300, 140, 96}, {270, 290, 290}} {
 				checkGemmBF16(t, r, gemm, size[0], size[1], size[2], variant&1 != 0, variant&2 != 0, variant&4 != 0)
 			}
 		}
@@ -816,15 +816,15 @@ func checkGemmBF16(t *testing.T, r *rand.Rand, gemm gemmBF16Func, m, n, k int, t
 
 // The number of threads must not change a bit; wrong sizes are refused.
 func TestGemmBF16BitsDoNotDependOnThreads(t *testing.T) {
-	eachLevel(t, func(t *testing.T) {
+	check := func(t *testing.T, gemm gemmBF16Func) {
 		r := rand.New(rand.NewPCG(71, 72))
-		const m, n, k = 300, 40, 66
+		const m, n, k = 300, 140, 266
 		a, b := halvesOf(randomSlice[float32](r, m*k)), halvesOf(randomSlice[float32](r, k*n))
 		var first []float32
 		for _, threads := range []int{1, 2, 3} {
 			withThreads(t, threads)
 			c := make([]float32, m*n)
-			GemmBF16(false, false, m, n, k, a, k, b, n, false, c, n)
+			gemm(false, false, m, n, k, a, k, b, n, false, c, n)
 			if first == nil {
 				first = c
 			}
@@ -832,6 +832,10 @@ func TestGemmBF16BitsDoNotDependOnThreads(t *testing.T) {
 				t.Fatalf("%d threads: not the bits of one", threads)
 			}
 		}
+	}
+	eachAMX(t, func(t *testing.T) { check(t, amxGemm) })
+	eachLevel(t, func(t *testing.T) {
+		check(t, GemmBF16)
 		defer func() {
 			const want = "kernels: GemmBF16: A has 5 elements, want 6 for 2 x 3 with row stride 3"
 			if got := fmt.Sprint(recover()); got != want {

@@ -37,20 +37,20 @@ var packers [numLevels]packer
 // packTiles copies tiles of rows x width elements, rows srcRow apart and tiles
 // srcTile apart in src, into dst, where rows take dstRow elements and tiles
 // begin dstTile apart. It fills a row up with zeros. src holds all it reads.
-func packTiles[T float](dst []T, dstRow, dstTile int, src []T, srcRow, srcTile, rows, width, tiles int) {
+func packTiles[T scratchable](dst []T, dstRow, dstTile int, src []T, srcRow, srcTile, rows, width, tiles int) {
 	packTilesAhead(dst, dstRow, dstTile, src, srcRow, srcTile, rows, width, tiles, 0)
 }
 
 // packTilesAhead is packTiles, which on x86 also fetches what lies ahead elements from
 // what it reads, in src or past it, into the second-level cache, for the next call.
-func packTilesAhead[T float](dst []T, dstRow, dstTile int, src []T, srcRow, srcTile, rows, width, tiles, ahead int) {
+func packTilesAhead[T scratchable](dst []T, dstRow, dstTile int, src []T, srcRow, srcTile, rows, width, tiles, ahead int) {
 	p := newTilePacking[T](dstRow, dstTile, srcRow, srcTile, width, tiles)
 	p.pack(dst, src, rows, ahead)
 	p.drop()
 }
 
 // tilePacking is a way of packing that is used many times.
-type tilePacking[T float] struct {
+type tilePacking[T scratchable] struct {
 	dstRow, dstTile, srcRow, srcTile, width, tiles int
 
 	kernel func(*packArgs) // nil: this level has none for such rows
@@ -58,11 +58,11 @@ type tilePacking[T float] struct {
 }
 
 // newTilePacking returns the packing of packTiles. Put it back with drop.
-func newTilePacking[T float](dstRow, dstTile, srcRow, srcTile, width, tiles int) tilePacking[T] {
+func newTilePacking[T scratchable](dstRow, dstTile, srcRow, srcTile, width, tiles int) tilePacking[T] {
 	t := tilePacking[T]{dstRow: dstRow, dstTile: dstTile, srcRow: srcRow, srcTile: srcTile, width: width, tiles: tiles}
 	elem := elemSize[T]()
 	p, units := &packers[CurrentLevel().tables()], dstRow*elem/4
-	if tiles == 0 || p.units == 0 || units%p.units != 0 || units/p.units > len(p.kernels) {
+	if tiles == 0 || p.units == 0 || width*elem%4 != 0 || units%p.units != 0 || units/p.units > len(p.kernels) {
 		return t
 	}
 	t.kernel, t.args = p.kernels[units/p.units-1], packArgsPool.Get().(*packArgs)

@@ -31,18 +31,18 @@ const (
 	amxMask      = 184
 	amxLoad      = 192
 	amxAhead     = 200
-	amxAheadStep = 208
-	amxStripNow  = 216
-	amxCAhead    = 224
-	amxTapNow    = 232
-	amxAPixel    = 240
-	amxABack     = 248
-	amxBNext     = 256
-	amxCNext     = 264
-	amxPixels    = 272
-	amxEdges     = 280
-	amxANow      = 288
-	amxBNow      = 296
+	amxStripNow  = 232
+	amxCAhead    = 240
+	amxCEnd      = 248
+	amxTapNow    = 256
+	amxAPixel    = 264
+	amxABack     = 272
+	amxBNext     = 280
+	amxCNext     = 288
+	amxPixels    = 296
+	amxEdges     = 304
+	amxANow      = 312
+	amxBNow      = 320
 )
 
 // Offsets in amxTile and in brgemmTap, and their sizes.
@@ -55,7 +55,7 @@ const (
 const tileRowBytes, stripRowBytes = 64, 128
 
 // amxEnds are what may become of the sums of a tile.
-var amxEnds = []string{"Strip", "Store", "Add", "Round", "AddRound"}
+var amxEnds = []string{"Strip", "Keep", "Store", "Add", "Round", "AddRound"}
 
 func amxName(rows, cols int, end string) string { return fmt.Sprintf("amx%dx%d%s", rows, cols, end) }
 
@@ -196,26 +196,37 @@ func (k amxKernel) start() {
 }
 
 // vectors tells whether vector instructions see the sums last.
-func (k amxKernel) vectors() bool { return k.end != "Strip" && k.end != "Store" }
+func (k amxKernel) vectors() bool { return k.end != "Strip" && k.end != "Store" && k.end != "Keep" }
 
-// fetches tells whether the kernel fetches ahead: where C is float32 it is large, as GEMM's.
-func (k amxKernel) fetches() bool { return k.end == "Store" || k.end == "Add" }
+// fetches tells whether the kernel fetches ahead, as GEMM's need.
+func (k amxKernel) fetches() bool { return k.end == "Store" || k.end == "Add" || k.end == "Keep" }
 
-// fetch asks for four lines of what is to be in the second-level cache for a later call, of
-// which the cache fetches every other one on its own, and for a row of C.
+// fetch asks for two lines of each of two places that are to be in the second-level cache
+// for a later call, and for rows of C.
 func (k amxKernel) fetch() {
 	a := k.a
-	a.op("MOVQ %d(DI), AX", amxAhead)
-	a.op("PREFETCHT1 0(AX)")
-	a.op("PREFETCHT1 128(AX)")
-	a.op("ADDQ %d(DI), AX", amxAheadStep)
-	a.op("MOVQ AX, %d(DI)", amxAhead)
-	a.op("MOVQ %d(DI), AX", amxCAhead)
-	for j := range k.cols {
-		a.op("PREFETCHT0 %d(AX)", tileRowBytes*j)
+	for i := range 2 {
+		at := amxAhead + 16*i
+		a.op("MOVQ %d(DI), AX", at)
+		a.op("PREFETCHT1 0(AX)")
+		a.op("PREFETCHT1 64(AX)")
+		a.op("ADDQ %d(DI), AX", at+8)
+		a.op("MOVQ AX, %d(DI)", at)
 	}
-	a.op("ADDQ %d(DI), AX", amxCRow)
+	if k.end == "Keep" {
+		return
+	}
+	a.op("MOVQ %d(DI), AX", amxCAhead)
+	a.op("CMPQ AX, %d(DI)", amxCEnd)
+	a.op("JCC fetched")
+	for range 4 {
+		for j := range k.cols {
+			a.op("PREFETCHT0 %d(AX)", tileRowBytes*j)
+		}
+		a.op("ADDQ %d(DI), AX", amxCRow)
+	}
 	a.op("MOVQ AX, %d(DI)", amxCAhead)
+	a.label("fetched")
 }
 
 // eachC visits the tiles of C with their places in the strip.
@@ -252,6 +263,12 @@ func (k amxKernel) reduce() {
 		a.op("MOVQ %d(DI), AX", amxC)
 		a.op("ADDQ %d(SI), AX", amxTileC)
 		a.op("MOVQ AX, %d(DI)", amxCAhead)
+		if k.end != "Keep" {
+			a.op("MOVQ %d(DI), DX", amxRows)
+			a.op("IMULQ %d(DI), DX", amxCRow)
+			a.op("ADDQ DX, AX")
+			a.op("MOVQ AX, %d(DI)", amxCEnd)
+		}
 	}
 	k.eachTap(func() {
 		a.op("MOVQ %d(DI), R8", amxA)
