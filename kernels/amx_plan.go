@@ -242,9 +242,18 @@ func (b *amxPlanner) class(rows, aRow, cRow int) *amxClass {
 	return k
 }
 
+// newPixels is how many pixels of the operand a row tile reads that its neighbours do not,
+// at most.
+func (b *amxPlanner) newPixels() int {
+	if b.d == ConvBackwardData {
+		return 1
+	}
+	return min(b.s.KH, b.s.Stride) * min(b.s.KW, b.s.Stride)
+}
+
 // cutChunks makes chunks of neighbouring tiles.
 func (b *amxPlanner) cutChunks() {
-	most := min(max(amxChunkElements/(amxRows*b.depth), amxMinTiles), amxChunkTiles)
+	most := min(max(amxChunkElements/(amxRows*b.depth*b.newPixels()), amxMinTiles), amxChunkTiles)
 	for _, k := range b.classes {
 		parts := ceilDiv(len(k.tiles), most)
 		for i := range parts {
