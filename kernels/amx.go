@@ -59,7 +59,8 @@ type amxArgs struct {
 	// amxEndKeep.
 	ahead [2]amxAhead
 
-	_ [4]uintptr // of the assembly: the current tile of the strip, the rows of C to fetch, and the current tap
+	// Of the assembly: the current tile of the strip, the rows of C to fetch, the current tap.
+	stripNow, cAhead, cEnd, tapNow uintptr
 
 	// Of lines: from a pixel of A to the next, from the last one to the first of the next
 	// step, from a column of the kernel to the next in B (backward weights: from a pixel),
@@ -67,7 +68,7 @@ type amxArgs struct {
 	aPixel, aBack, bNext, cNext int
 	pixels, edges               int
 
-	_ [2]uintptr // of the assembly: a step of A and of B
+	aNow, bNow uintptr // of the assembly: a step of A and of B
 
 	kernels *[numAMXEnds]func(*amxArgs)
 	own     *[amxStripLen]float32 // the strip where none is kept; apart, so that it is aligned

@@ -60,6 +60,9 @@ const (
 	amxGemmRun    = 256
 )
 
+// Steps of a run and of a sum, at most.
+const amxRunSteps, amxSumSteps = amxGemmRun / amxMaxStep, amxTerms / amxMaxStep
+
 // amxGemmWork is how many steps of row tiles a task has at least, if there are so many.
 const amxGemmWork = 64
 
@@ -70,19 +73,23 @@ type amxMatrices struct {
 	m, n, k       int
 	tiles, panels int      // of rows of A and of columns of B
 	steps, step   int      // k filled up
-	a             []uint16 // [run][row tile][steps of the run][32][32], of a row step elements are used; or A
-	lda           int      // of A in place; 0: packed
+	a             []uint16 // [run][row tile][steps of the run][32][32], of a row step elements are used; or in place
+	lda           int      // of A in place, 0 where it is packed
 	b             []uint16 // [run][panel][steps of the run][step/2][32][2]
 	c             []float32
 	ldc           int
 	accumulate    bool
 }
 
-// readsA tells whether A is read in place: where a copy would be read by few panels, or
-// where a block's rows stay in the second-level cache anyway.
+// readsA tells whether A can be read in place and a copy would not pay: it would be read by
+// few panels, or a block's rows stay in the second-level cache anyway (half a megabyte), unless
+// they are whole pages apart, so that they share a few sets of it.
 func (g *amxMatrices) readsA(lda int) bool {
-	return g.k == g.steps*g.step && (g.panels <= 4 || g.k <= 1024 && 2*lda%4096 != 0)
+	const fewPanels, shortSum, page = 4, 1024, 4096
+	return g.k == g.steps*g.step && (g.panels <= fewPanels || g.k <= shortSum && 2*lda%page != 0)
 }
+
+func (g *amxMatrices) inPlace() bool { return g.lda > 0 }
 
 func amxGemm(transA, transB bool, m, n, k int, a []uint16, lda int, b []uint16, ldb int, accumulate bool, c []float32, ldc int) {
 	g := &amxMatrices{m: m, n: n, k: k, tiles: ceilDiv(m, amxRows), panels: ceilDiv(n, amxPanel), c: c, ldc: ldc, accumulate: accumulate}
@@ -133,7 +140,7 @@ const amxStepLen = amxRows * amxMaxStep
 
 // tile is where row tile t of a run of steps begins in A.
 func (g *amxMatrices) tile(run span, t int) int {
-	if g.lda > 0 {
+	if g.inPlace() {
 		return t*amxRows*g.lda + run.from*g.step
 	}
 	return (run.from*g.tiles + t*run.len()) * amxStepLen
@@ -144,27 +151,25 @@ func (g *amxMatrices) panel(run span, p int) int {
 	return (run.from*g.panels + p*run.len()) * g.step * amxPanel
 }
 
-// amxRunSteps is how many steps a run has at most.
-const amxRunSteps = amxGemmRun / amxMaxStep
-
 // packingA returns tasks that pack A.
 func (g *amxMatrices) packingA(a []uint16, lda int, trans bool) (int, func(t int)) {
-	together := 1
-	if trans {
-		together = 4 // row tiles that lie side by side
-	}
-	return ceilDiv(g.tiles, together), func(t int) {
-		tiles := blockSpan(together, g.tiles, t)
-		for r := range ceilDiv(g.steps, amxRunSteps) {
-			run := blockSpan(amxRunSteps, g.steps, r)
-			if trans {
-				g.turnRows(run, tiles, a, lda)
-			} else {
-				g.packRows(run, tiles.from, a, lda)
+	runs := ceilDiv(g.steps, amxRunSteps)
+	if !trans {
+		return g.tiles, func(t int) {
+			for r := range runs {
+				g.packRows(blockSpan(amxRunSteps, g.steps, r), t, a, lda)
 			}
 		}
 	}
+	together := packedTogether(g.tiles, 4)
+	groups := ceilDiv(g.tiles, together)
+	return runs * groups, func(t int) {
+		g.turnRows(blockSpan(amxRunSteps, g.steps, t/groups), blockSpan(together, g.tiles, t%groups), a, lda)
+	}
 }
+
+// packedTogether is how many of n row tiles or panels that lie side by side a task packs.
+func packedTogether(n, most int) int { return min(most, ceilDiv(n, Threads())) }
 
 // packRows copies a run of a row tile step after step, and fetches the next run; the last
 // step is filled up with zeros.
@@ -191,7 +196,7 @@ func (g *amxMatrices) turnRows(run, tiles span, a []uint16, lda int) {
 
 // packingB returns tasks that pack B, panels that lie side by side together.
 func (g *amxMatrices) packingB(b []uint16, ldb int, trans bool) (int, func(t int)) {
-	const together = 8
+	together := packedTogether(g.panels, 8)
 	runs, groups := ceilDiv(g.steps, amxRunSteps), ceilDiv(g.panels, together)
 	return runs * groups, func(t int) {
 		run, panels := blockSpan(amxRunSteps, g.steps, t/groups), blockSpan(together, g.panels, t%groups)
@@ -245,29 +250,44 @@ func pairsOf(h []uint16) []float32 {
 func (g *amxMatrices) block(tiles, panels span) {
 	args := takeAMXArgs()
 	defer args.drop()
-	args.cRow, args.taps = 4*g.ldc, &oneTap[0]
+	args.aRow, args.cRow, args.taps = 2*g.rowLen(), 4*g.ldc, &oneTap[0]
 	rows := min(tiles.to*amxRows, g.m) - tiles.from*amxRows
 	strip := takeScratch[float32](panels.len() * tiles.len() * amxStripLen)
 	defer strip.drop()
 	var list []amxTile
-	for _, sum := range (span{0, g.steps}).cut(amxTerms / amxMaxStep) {
+	for _, sum := range (span{0, g.steps}).cut(amxSumSteps) {
 		for _, run := range sum.cut(amxRunSteps) {
 			args.steps, args.load = run.len(), index(run.from > sum.from)
-			whole, rest := rowTiles(list, rows, g.aLayout(args, run), args.cRow, 1)
-			list = whole
 			args.a = unsafe.Pointer(&g.a[g.tile(run, tiles.from)])
+			whole, rest := rowTiles(list, rows, 2*(g.tile(run, 1)-g.tile(run, 0))/amxRows, args.cRow, 1)
+			list = whole
 			for p := panels.from; p < panels.to; p++ {
 				args.b, args.c = unsafe.Pointer(&g.b[g.panel(run, p)]), unsafe.Pointer(&g.c[tiles.from*amxRows*g.ldc+p*amxPanel])
 				g.fetchAhead(args, run, tiles, panels, p)
 				eachRowTiles(rows, whole, rest, func(tileRows, first int, list []amxTile) {
 					args.keepStrip(strip.data[((p-panels.from)*tiles.len()+first)*amxStripLen:])
 					args.shape(tileRows, min(amxPanel, g.n-p*amxPanel), g.step)
-					g.aLayout(args, run)
+					args.aStep = 2 * g.stepLen() // shape takes steps for neighbours in a row
 					args.run(g.end(sum, run), list)
 				})
 			}
 		}
 	}
+}
+
+// rowLen and stepLen are by how many elements rows of a tile of A and its steps are apart.
+func (g *amxMatrices) rowLen() int {
+	if g.inPlace() {
+		return g.lda
+	}
+	return amxMaxStep
+}
+
+func (g *amxMatrices) stepLen() int {
+	if g.inPlace() {
+		return g.step
+	}
+	return amxStepLen
 }
 
 // end is what becomes of the sums after a run.
@@ -281,33 +301,23 @@ func (g *amxMatrices) end(sum, run span) amxEnd {
 	return amxEndStore
 }
 
-// aLayout sets the strides of A, and returns by how many bytes rows of row tiles of a run
-// are apart.
-func (g *amxMatrices) aLayout(args *amxArgs, run span) int {
-	if g.lda > 0 {
-		args.aRow, args.aStep = 2*g.lda, 2*g.step
-		return args.aRow
-	}
-	args.aRow, args.aStep = 2*amxMaxStep, 2*amxStepLen
-	return run.len() * args.aRow
-}
-
 // fetchAhead lets the row tiles of a panel fetch what comes next: the next panel, and a
 // share of the next run's A. After the last run it is the first one's: the next block is
 // likely to have the same rows.
 func (g *amxMatrices) fetchAhead(args *amxArgs, run, tiles, panels span, p int) {
 	args.fetchNothing()
-	next := span{run.to, min(run.to+amxRunSteps, g.steps)}
+	next, steps := span{run.to, min(run.to+amxRunSteps, g.steps)}, tiles.len()*run.len()
 	if run.to == g.steps {
 		next = span{0, min(amxRunSteps, g.steps)}
 	}
+	fetch := func(ahead *amxAhead, p *uint16, elements int) { ahead.fetch(unsafe.Pointer(p), 2*elements/steps) }
 	if p+1 < panels.to {
-		args.ahead[0].fetch(unsafe.Pointer(&g.b[g.panel(run, p+1)]), 2*g.step*amxPanel/tiles.len())
+		fetch(&args.ahead[0], &g.b[g.panel(run, p+1)], g.panel(run, 1)-g.panel(run, 0))
 	} else if next.from > 0 {
-		args.ahead[0].fetch(unsafe.Pointer(&g.b[g.panel(next, panels.from)]), 2*g.step*amxPanel/tiles.len())
+		fetch(&args.ahead[0], &g.b[g.panel(next, panels.from)], g.panel(next, 1)-g.panel(next, 0))
 	}
-	if g.lda == 0 {
-		from, to := g.tile(next, tiles.from), g.tile(next, tiles.to)
-		args.ahead[1].fetch(unsafe.Pointer(&g.a[from+(p-panels.from)*(to-from)/panels.len()]), 2*amxStepLen/panels.len())
+	if !g.inPlace() && next != run {
+		share := (g.tile(next, tiles.to) - g.tile(next, tiles.from)) / panels.len()
+		fetch(&args.ahead[1], &g.a[g.tile(next, tiles.from)+(p-panels.from)*share], share)
 	}
 }

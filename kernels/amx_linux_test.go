@@ -38,11 +38,11 @@ func checkAMXFences(t *testing.T, atEnd bool) {
 		}
 	}
 	r := rand.New(rand.NewPCG(69, 70))
-	for _, size := range [][3]int{{1, 1, 1}, {3, 5, 4}, {15, 17, 9}, {40, 33, 64}, {33, 40, 34}} {
+	for _, size := range [][3]int{{1, 1, 1}, {3, 5, 4}, {15, 17, 9}, {40, 33, 64}, {33, 40, 34}, {33, 40, 290}, {33, 140, 288}} {
 		m, n, k := size[0], size[1], size[2]
 		a, b := halvesOf(randomSlice[float32](r, m*k)), halvesOf(randomSlice[float32](r, n*k))
-		for variant := range 4 {
-			transA, transB := variant&1 != 0, variant&2 != 0
+		for variant := range 8 {
+			transA, transB, accumulate := variant&1 != 0, variant&2 != 0, variant&4 != 0
 			lda, ldb := k, n
 			if transA {
 				lda = m
@@ -51,8 +51,8 @@ func checkAMXFences(t *testing.T, atEnd bool) {
 				ldb = k
 			}
 			want, got := make([]float32, m*n), fenced(t, make([]float32, m*n), atEnd)
-			amxGemm(transA, transB, m, n, k, a, lda, b, ldb, false, want, n)
-			amxGemm(transA, transB, m, n, k, fenced(t, a, atEnd), lda, fenced(t, b, atEnd), ldb, false, got, n)
+			amxGemm(transA, transB, m, n, k, a, lda, b, ldb, accumulate, want, n)
+			amxGemm(transA, transB, m, n, k, fenced(t, a, atEnd), lda, fenced(t, b, atEnd), ldb, accumulate, got, n)
 			if !slices.Equal(got, want) {
 				t.Fatalf("%v variant %d: results depend on where the slices lie", size, variant)
 			}

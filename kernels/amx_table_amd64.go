@@ -2,6 +2,53 @@
 
 package kernels
 
+import "unsafe"
+
+// The assembly's offsets and sizes: with others this does not compile.
+var (
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.config)-0]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.a)-64]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.b)-72]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.c)-80]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.list)-88]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.taps)-96]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.strip)-104]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.tiles)-112]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.steps)-120]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.aRow)-128]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.aStep)-136]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.bRow)-144]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.bStep)-152]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.cRow)-160]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.stripTile)-168]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.rows)-176]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.mask)-184]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.load)-192]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.ahead)-200]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxAhead{}.step)-8]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.stripNow)-232]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.cAhead)-240]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.cEnd)-248]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.tapNow)-256]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.aPixel)-264]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.aBack)-272]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.bNext)-280]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.cNext)-288]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.pixels)-296]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.edges)-304]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.aNow)-312]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxArgs{}.bNow)-320]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxTile{}.a)-0]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxTile{}.c)-8]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxTile{}.taps)-16]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxTile{}.numTaps)-24]
+	_ = [1]struct{}{}[unsafe.Offsetof(amxTile{}.edges)-32]
+	_ = [1]struct{}{}[unsafe.Offsetof(brgemmTap{}.a)-0]
+	_ = [1]struct{}{}[unsafe.Offsetof(brgemmTap{}.b)-8]
+	_ = [1]struct{}{}[unsafe.Sizeof(amxTile{})-40]
+	_ = [1]struct{}{}[unsafe.Sizeof(brgemmTap{})-16]
+)
+
 //go:noescape
 func amx1x1Strip(args *amxArgs)
 

@@ -31,6 +31,7 @@ const (
 	amxMask      = 184
 	amxLoad      = 192
 	amxAhead     = 200
+	amxAheadStep = 208
 	amxStripNow  = 232
 	amxCAhead    = 240
 	amxCEnd      = 248
@@ -51,8 +52,31 @@ const (
 	tapA, tapB, tapSize                                                        = 0, 8, 16
 )
 
+// amxLayout names the fields behind the offsets: what is generated does not compile where
+// they lie elsewhere.
+var amxLayout = []struct {
+	field  string
+	offset int
+}{
+	{"amxArgs{}.config", amxConfig}, {"amxArgs{}.a", amxA}, {"amxArgs{}.b", amxB}, {"amxArgs{}.c", amxC},
+	{"amxArgs{}.list", amxList}, {"amxArgs{}.taps", amxTaps}, {"amxArgs{}.strip", amxStrip},
+	{"amxArgs{}.tiles", amxTiles}, {"amxArgs{}.steps", amxSteps}, {"amxArgs{}.aRow", amxARow}, {"amxArgs{}.aStep", amxAStep},
+	{"amxArgs{}.bRow", amxBRow}, {"amxArgs{}.bStep", amxBStep}, {"amxArgs{}.cRow", amxCRow}, {"amxArgs{}.stripTile", amxStripTile},
+	{"amxArgs{}.rows", amxRows}, {"amxArgs{}.mask", amxMask}, {"amxArgs{}.load", amxLoad}, {"amxArgs{}.ahead", amxAhead},
+	{"amxAhead{}.step", amxAheadStep - amxAhead}, {"amxArgs{}.stripNow", amxStripNow}, {"amxArgs{}.cAhead", amxCAhead},
+	{"amxArgs{}.cEnd", amxCEnd}, {"amxArgs{}.tapNow", amxTapNow}, {"amxArgs{}.aPixel", amxAPixel}, {"amxArgs{}.aBack", amxABack},
+	{"amxArgs{}.bNext", amxBNext}, {"amxArgs{}.cNext", amxCNext}, {"amxArgs{}.pixels", amxPixels}, {"amxArgs{}.edges", amxEdges},
+	{"amxArgs{}.aNow", amxANow}, {"amxArgs{}.bNow", amxBNow},
+	{"amxTile{}.a", amxTileA}, {"amxTile{}.c", amxTileC}, {"amxTile{}.taps", amxTileTaps}, {"amxTile{}.numTaps", amxTileNumTaps},
+	{"amxTile{}.edges", amxTileEdges}, {"brgemmTap{}.a", tapA}, {"brgemmTap{}.b", tapB},
+}
+
 // A row of a tile of the strip, and of the strip: 32 columns of float32.
 const tileRowBytes, stripRowBytes = 64, 128
+
+// amxAheadLines is how many lines of a place of amxArgs.ahead a step fetches: with full
+// blocks of GEMM half of them, more made it no faster.
+const amxAheadLines = 2
 
 // amxEnds are what may become of the sums of a tile.
 var amxEnds = []string{"Strip", "Keep", "Store", "Add", "Round", "AddRound"}
@@ -89,7 +113,12 @@ func amxFiles() []file {
 // amxTable declares the functions and lists them.
 func amxTable() []byte {
 	var b bytes.Buffer
-	b.WriteString(header + "package kernels\n\n")
+	b.WriteString(header + "package kernels\n\nimport \"unsafe\"\n\n")
+	b.WriteString("// The assembly's offsets and sizes: with others this does not compile.\nvar (\n")
+	for _, f := range amxLayout {
+		fmt.Fprintf(&b, "_ = [1]struct{}{}[unsafe.Offsetof(%s)-%d]\n", f.field, f.offset)
+	}
+	fmt.Fprintf(&b, "_ = [1]struct{}{}[unsafe.Sizeof(amxTile{})-%d]\n_ = [1]struct{}{}[unsafe.Sizeof(brgemmTap{})-%d]\n)\n\n", amxTileSize, tapSize)
 	var list bytes.Buffer
 	for rows := 1; rows <= 2; rows++ {
 		list.WriteString("{")
@@ -198,22 +227,25 @@ func (k amxKernel) start() {
 // vectors tells whether vector instructions see the sums last.
 func (k amxKernel) vectors() bool { return k.end != "Strip" && k.end != "Store" && k.end != "Keep" }
 
-// fetches tells whether the kernel fetches ahead, as GEMM's need.
-func (k amxKernel) fetches() bool { return k.end == "Store" || k.end == "Add" || k.end == "Keep" }
+// fetches tells whether the kernel fetches operands ahead, as GEMM's need, and fetchesC
+// whether C, which is float32 then.
+func (k amxKernel) fetches() bool  { return k.end == "Keep" || k.fetchesC() }
+func (k amxKernel) fetchesC() bool { return k.end == "Store" || k.end == "Add" }
 
-// fetch asks for two lines of each of two places that are to be in the second-level cache
-// for a later call, and for rows of C.
+// fetch asks for some lines of two places that are to be in the second-level cache for a
+// later call, and for rows of C.
 func (k amxKernel) fetch() {
 	a := k.a
 	for i := range 2 {
 		at := amxAhead + 16*i
 		a.op("MOVQ %d(DI), AX", at)
-		a.op("PREFETCHT1 0(AX)")
-		a.op("PREFETCHT1 64(AX)")
-		a.op("ADDQ %d(DI), AX", at+8)
+		for l := range amxAheadLines {
+			a.op("PREFETCHT1 %d(AX)", 64*l)
+		}
+		a.op("ADDQ %d(DI), AX", at+amxAheadStep-amxAhead)
 		a.op("MOVQ AX, %d(DI)", at)
 	}
-	if k.end == "Keep" {
+	if !k.fetchesC() {
 		return
 	}
 	a.op("MOVQ %d(DI), AX", amxCAhead)
@@ -227,6 +259,18 @@ func (k amxKernel) fetch() {
 	}
 	a.op("MOVQ AX, %d(DI)", amxCAhead)
 	a.label("fetched")
+}
+
+// fetchFromC begins with the first row of C.
+func (k amxKernel) fetchFromC() {
+	a := k.a
+	a.op("MOVQ %d(DI), AX", amxC)
+	a.op("ADDQ %d(SI), AX", amxTileC)
+	a.op("MOVQ AX, %d(DI)", amxCAhead)
+	a.op("MOVQ %d(DI), DX", amxRows)
+	a.op("IMULQ %d(DI), DX", amxCRow)
+	a.op("ADDQ DX, AX")
+	a.op("MOVQ AX, %d(DI)", amxCEnd)
 }
 
 // eachC visits the tiles of C with their places in the strip.
@@ -259,16 +303,8 @@ func (k amxKernel) reduce() {
 	a.op("MOVQ %d(SI), CX", amxTileNumTaps)
 	a.op("TESTQ CX, CX")
 	a.op("JZ end")
-	if k.fetches() {
-		a.op("MOVQ %d(DI), AX", amxC)
-		a.op("ADDQ %d(SI), AX", amxTileC)
-		a.op("MOVQ AX, %d(DI)", amxCAhead)
-		if k.end != "Keep" {
-			a.op("MOVQ %d(DI), DX", amxRows)
-			a.op("IMULQ %d(DI), DX", amxCRow)
-			a.op("ADDQ DX, AX")
-			a.op("MOVQ AX, %d(DI)", amxCEnd)
-		}
+	if k.fetchesC() {
+		k.fetchFromC()
 	}
 	k.eachTap(func() {
 		a.op("MOVQ %d(DI), R8", amxA)
