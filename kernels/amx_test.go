@@ -364,7 +364,7 @@ func TestAMXWeightsOfOneGroup(t *testing.T) {
 		s                     Conv2dShape
 		groups, tasks, pixels int
 	}{
-		{Conv2dShape{32, 160, 32, 32, 160, 3, 3, 1, 1}, 1, 8, amxBoxPixels / 2},
+		{Conv2dShape{32, 160, 32, 32, 160, 3, 3, 1, 1}, 1, 8, amxBoxPixels},
 		{Conv2dShape{32, 160, 4, 4, 160, 3, 3, 1, 1}, 4, 4, 16}, // too few slices
 		{Conv2dShape{32, 96, 32, 32, 160, 3, 3, 1, 1}, 2, 8, amxBoxPixels},
 		{Conv2dShape{32, 196, 32, 32, 160, 3, 3, 1, 1}, 4, 8, amxBoxPixels},

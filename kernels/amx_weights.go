@@ -55,9 +55,9 @@ type amxWeights struct {
 // 1.3 MB for one group of channels both ways, which stays in the second-level cache.
 const amxBoxPixels, amxBoxSide = 64, 8
 
-// amxOneGroup is up to how many channels one group, with boxes of half as many pixels,
-// beats several both ways: packed operands are read by nobody else and stay where they
-// are. There must be slices enough in place of the groups.
+// amxOneGroup is up to how many channels one group beats several both ways: packed operands
+// are read by nobody else and stay where they are. There must be slices enough in place of
+// the groups.
 const amxOneGroup = 192
 
 // amxWeightsMinTasks is weightsMinTasks for tiles, which are so fast that the sums of
@@ -70,7 +70,6 @@ func newAMXWeights(s Conv2dShape, x, dy []uint16) *amxWeights {
 	pixels := amxBoxPixels
 	if g.shared() && max(s.C, s.OC) <= amxOneGroup && s.OutH()*s.OutW()*s.N >= amxWeightsMinTasks*weightsSliceRows {
 		g.rowGroups, g.colGroups = 1, 1
-		pixels /= 2
 	}
 	slices := min(ceilDiv(amxWeightsMinTasks, g.rowGroups*g.colGroups), max(s.OutH()*s.OutW()*s.N/weightsSliceRows, 1))
 	g.imageSlices = min(slices, ceilDiv(s.N, amxMaxStep))
