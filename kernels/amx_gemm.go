@@ -246,32 +246,79 @@ func pairsOf(h []uint16) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(h))), len(h)/2)
 }
 
-// block computes some row tiles of some panels of columns.
+// block computes some row tiles of some panels of columns. A call takes many panels: each
+// has a tap of its own, which says where it lies.
 func (g *amxMatrices) block(tiles, panels span) {
 	args := takeAMXArgs()
 	defer args.drop()
-	args.aRow, args.cRow, args.taps = 2*g.rowLen(), 4*g.ldc, &oneTap[0]
-	rows := min(tiles.to*amxRows, g.m) - tiles.from*amxRows
+	b := &amxBlock{amxMatrices: g, tiles: tiles, panels: panels, rows: min(tiles.to*amxRows, g.m) - tiles.from*amxRows}
 	strip := takeScratch[float32](panels.len() * tiles.len() * amxStripLen)
 	defer strip.drop()
-	var list []amxTile
+	args.aRow, args.cRow, args.c = 2*g.rowLen(), 4*g.ldc, unsafe.Pointer(&g.c[tiles.from*amxRows*g.ldc+panels.from*amxPanel])
 	for _, sum := range (span{0, g.steps}).cut(amxSumSteps) {
 		for _, run := range sum.cut(amxRunSteps) {
-			args.steps, args.load = run.len(), index(run.from > sum.from)
-			args.a = unsafe.Pointer(&g.a[g.tile(run, tiles.from)])
-			whole, rest := rowTiles(list, rows, 2*(g.tile(run, 1)-g.tile(run, 0))/amxRows, args.cRow, 1)
-			list = whole
-			for p := panels.from; p < panels.to; p++ {
-				args.b, args.c = unsafe.Pointer(&g.b[g.panel(run, p)]), unsafe.Pointer(&g.c[tiles.from*amxRows*g.ldc+p*amxPanel])
-				g.fetchAhead(args, run, tiles, panels, p)
-				eachRowTiles(rows, whole, rest, func(tileRows, first int, list []amxTile) {
-					args.keepStrip(strip.data[((p-panels.from)*tiles.len()+first)*amxStripLen:])
-					args.shape(tileRows, min(amxPanel, g.n-p*amxPanel), g.step)
-					args.aStep = 2 * g.stepLen() // shape takes steps for neighbours in a row
-					args.run(g.end(sum, run), list)
-				})
+			b.list(run, args.cRow)
+			args.taps, args.steps, args.load = &b.taps[0], run.len(), index(run.from > sum.from)
+			args.a, args.b = unsafe.Pointer(&g.a[g.tile(run, tiles.from)]), unsafe.Pointer(&g.b[g.panel(run, panels.from)])
+			// The last panel, which may be narrower, is followed by another run.
+			last := panels.len() - 1
+			for _, some := range []span{{0, last}, {last, last + 1}} {
+				b.fetchAhead(args, run, some.from)
+				b.run(args, g.end(sum, run), some, strip.data)
 			}
 		}
+	}
+}
+
+// amxBlock is a block of a product.
+type amxBlock struct {
+	*amxMatrices
+	tiles, panels span
+	rows          int // of A
+
+	listed      int         // for runs of how many steps the lists are
+	taps        []brgemmTap // by panel
+	whole, rest []amxTile   // [panel][row tile], [panel] the row tile that is not whole
+}
+
+// list makes the lists for a run; they depend on its length alone.
+func (b *amxBlock) list(run span, cRow int) {
+	if run.len() == b.listed {
+		return
+	}
+	b.listed, b.taps, b.whole, b.rest = run.len(), b.taps[:0], b.whole[:0], b.rest[:0]
+	panel, tile := b.panel(run, 1)-b.panel(run, 0), b.tile(run, 1)-b.tile(run, 0)
+	for p := range b.panels.len() {
+		b.taps = append(b.taps, brgemmTap{b: 2 * p * panel})
+		for t := range b.tiles.len() {
+			entry := amxTile{a: 2 * t * tile, c: t*amxRows*cRow + p*amxPanel*4, taps: p * tapBytes, numTaps: 1}
+			if (t+1)*amxRows <= b.rows {
+				b.whole = append(b.whole, entry)
+			} else {
+				b.rest = append(b.rest, entry)
+			}
+		}
+	}
+}
+
+// run computes some panels; sums of whole row tiles lie before the others in the strip.
+func (b *amxBlock) run(args *amxArgs, end amxEnd, panels span, strip []float32) {
+	if panels.len() == 0 {
+		return
+	}
+	cols, whole := min(amxPanel, b.n-(b.panels.from+panels.from)*amxPanel), b.rows/amxRows
+	part := func(rows int, list []amxTile, first int) {
+		if len(list) == 0 {
+			return
+		}
+		args.keepStrip(strip[first*amxStripLen:])
+		args.shape(rows, cols, b.step)
+		args.aStep = 2 * b.stepLen() // shape takes steps for neighbours in a row
+		args.run(end, list)
+	}
+	part(amxRows, b.whole[panels.from*whole:panels.to*whole], panels.from*whole)
+	if len(b.rest) > 0 {
+		part(b.rows%amxRows, b.rest[panels.from:panels.to], len(b.whole)+panels.from)
 	}
 }
 
@@ -301,23 +348,24 @@ func (g *amxMatrices) end(sum, run span) amxEnd {
 	return amxEndStore
 }
 
-// fetchAhead lets the row tiles of a panel fetch what comes next: the next panel, and a
-// share of the next run's A. After the last run it is the first one's: the next block is
-// likely to have the same rows.
-func (g *amxMatrices) fetchAhead(args *amxArgs, run, tiles, panels span, p int) {
+// fetchAhead lets the row tiles of a panel, and of those after it, fetch what comes next: the
+// next panel, and a share of the next run's A. After the last run it is the first one's: the
+// next block is likely to have the same rows.
+func (b *amxBlock) fetchAhead(args *amxArgs, run span, panel int) {
 	args.fetchNothing()
-	next, steps := span{run.to, min(run.to+amxRunSteps, g.steps)}, tiles.len()*run.len()
-	if run.to == g.steps {
-		next = span{0, min(amxRunSteps, g.steps)}
+	next := span{run.to, min(run.to+amxRunSteps, b.steps)}
+	if run.to == b.steps {
+		next = span{0, min(amxRunSteps, b.steps)}
 	}
+	steps := max(b.rows/amxRows, 1) * run.len()
 	fetch := func(ahead *amxAhead, p *uint16, elements int) { ahead.fetch(unsafe.Pointer(p), 2*elements/steps) }
-	if p+1 < panels.to {
-		fetch(&args.ahead[0], &g.b[g.panel(run, p+1)], g.panel(run, 1)-g.panel(run, 0))
+	if at := b.panels.from + panel + 1; at < b.panels.to {
+		fetch(&args.ahead[0], &b.b[b.panel(run, at)], b.panel(run, 1)-b.panel(run, 0))
 	} else if next.from > 0 {
-		fetch(&args.ahead[0], &g.b[g.panel(next, panels.from)], g.panel(next, 1)-g.panel(next, 0))
+		fetch(&args.ahead[0], &b.b[b.panel(next, b.panels.from)], b.panel(next, 1)-b.panel(next, 0))
 	}
-	if !g.inPlace() && next != run {
-		share := (g.tile(next, tiles.to) - g.tile(next, tiles.from)) / panels.len()
-		fetch(&args.ahead[1], &g.a[g.tile(next, tiles.from)+(p-panels.from)*share], share)
+	if !b.inPlace() && next != run {
+		share := (b.tile(next, b.tiles.to) - b.tile(next, b.tiles.from)) / b.panels.len()
+		fetch(&args.ahead[1], &b.a[b.tile(next, b.tiles.from)+panel*share], share)
 	}
 }
