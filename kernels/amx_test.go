@@ -686,10 +686,19 @@ func TestAMXUnderPreemption(t *testing.T) {
 		old := runtime.GOMAXPROCS(0)
 		defer runtime.GOMAXPROCS(old)
 		shapes := []Conv2dShape{{33, 16, 4, 4, 40, 3, 3, 1, 1}, {6, 3, 5, 6, 20, 3, 3, 1, 1}, {3, 96, 4, 4, 36, 3, 3, 2, 1}, {16, 160, 1, 4, 18, 3, 3, 1, 1}}
+		r := rand.New(rand.NewPCG(63, 64))
+		const m, n, k = 33, 40, 300 // two runs of GEMM
+		a, b := halvesOf(randomSlice[float32](r, m*k)), halvesOf(randomSlice[float32](r, k*n))
+		results := func(s Conv2dShape) ([]uint16, []float32) {
+			h, f := amxResults(s, slices.Clone[[]uint16], slices.Clone[[]float32])
+			c := make([]float32, m*n)
+			amxGemm(true, false, m, n, k, a, m, b, n, false, c, n)
+			return h, append(f, c...)
+		}
 		var want [][]uint16
 		var want32 [][]float32
 		for _, s := range shapes {
-			h, f := amxResults(s, slices.Clone[[]uint16], slices.Clone[[]float32])
+			h, f := results(s)
 			want, want32 = append(want, h), append(want32, f)
 		}
 		rounds := 20
@@ -724,9 +733,9 @@ func TestAMXUnderPreemption(t *testing.T) {
 					runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 				}
 				for i := range rounds {
-					n := (g + i) % len(shapes)
-					got, got32 := amxResults(shapes[n], slices.Clone[[]uint16], slices.Clone[[]float32])
-					if !slices.Equal(got, want[n]) || !slices.Equal(got32, want32[n]) {
+					s := (g + i) % len(shapes)
+					got, got32 := results(shapes[s])
+					if !slices.Equal(got, want[s]) || !slices.Equal(got32, want32[s]) {
 						t.Errorf("goroutine %d, round %d: not the bits of a quiet run", g, i)
 						return
 					}
