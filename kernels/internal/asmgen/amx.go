@@ -261,11 +261,25 @@ func (k amxKernel) fetch() {
 	a.label("fetched")
 }
 
+// placeOfC sets a register to where the current row tile of C lies.
+func (k amxKernel) placeOfC(register string) {
+	k.a.op("MOVQ %d(DI), %s", amxC, register)
+	k.a.op("ADDQ %d(SI), %s", amxTileC, register)
+}
+
+// secondRow sets BX to the second row tile of what begins at R8, if there is one.
+func (k amxKernel) secondRow(stride string) {
+	if k.rows == 2 {
+		k.a.op("MOVQ %s, BX", stride)
+		k.a.op("SHLQ $4, BX")
+		k.a.op("ADDQ R8, BX")
+	}
+}
+
 // fetchFromC begins with the first row of C.
 func (k amxKernel) fetchFromC() {
 	a := k.a
-	a.op("MOVQ %d(DI), AX", amxC)
-	a.op("ADDQ %d(SI), AX", amxTileC)
+	k.placeOfC("AX")
 	a.op("MOVQ AX, %d(DI)", amxCAhead)
 	a.op("MOVQ %d(DI), DX", amxRows)
 	a.op("IMULQ %d(DI), DX", amxCRow)
@@ -310,11 +324,7 @@ func (k amxKernel) reduce() {
 		a.op("MOVQ %d(DI), R8", amxA)
 		a.op("ADDQ %d(SI), R8", amxTileA)
 		a.op("ADDQ %d(AX), R8", tapA)
-		if k.rows == 2 {
-			a.op("MOVQ R10, BX")
-			a.op("SHLQ $4, BX")
-			a.op("ADDQ R8, BX")
-		}
+		k.secondRow("R10")
 		a.op("MOVQ %d(DI), R9", amxB)
 		a.op("ADDQ %d(AX), R9", tapB)
 		a.op("MOVQ %d(DI), DX", amxSteps)
@@ -350,14 +360,9 @@ func (k amxKernel) reduce() {
 func (k amxKernel) finish() {
 	a := k.a
 	if k.end == "Store" {
-		a.op("MOVQ %d(DI), R8", amxC)
-		a.op("ADDQ %d(SI), R8", amxTileC)
+		k.placeOfC("R8")
 		a.op("MOVQ %d(DI), R9", amxCRow)
-		if k.rows == 2 {
-			a.op("MOVQ R9, BX")
-			a.op("SHLQ $4, BX")
-			a.op("ADDQ R8, BX")
-		}
+		k.secondRow("R9")
 		k.eachC(func(tile, i, j int) { a.tileStore(tile, []string{"R8", "BX"}[i], "R9", tileRowBytes*j) })
 		return
 	}
@@ -367,8 +372,7 @@ func (k amxKernel) finish() {
 	if !k.vectors() {
 		return
 	}
-	a.op("MOVQ %d(DI), R8", amxC)
-	a.op("ADDQ %d(SI), R8", amxTileC)
+	k.placeOfC("R8")
 	a.op("MOVQ %d(DI), R9", amxCRow)
 	a.op("MOVQ %d(DI), CX", amxRows)
 	a.label("row")

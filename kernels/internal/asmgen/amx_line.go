@@ -102,8 +102,7 @@ func (l amxLine) finish() {
 	}
 	a.op("MOVQ %d(DI), R9", amxCRow)
 	a.op("MOVQ $%d, BX", linePixels)
-	a.op("MOVQ %d(DI), R8", amxC)
-	a.op("ADDQ %d(SI), R8", amxTileC)
+	l.k.placeOfC("R8")
 	a.label("pixel")
 	a.op("MOVQ R8, CX")
 	a.op("ADDQ %d(DI), CX", amxCNext)
@@ -154,8 +153,7 @@ func (l amxLineGradient) emit() {
 // fetch asks for C, which is added to in the end.
 func (l amxLineGradient) fetch() {
 	a := l.a
-	a.op("MOVQ %d(DI), R8", amxC)
-	a.op("ADDQ %d(SI), R8", amxTileC)
+	l.k.placeOfC("R8")
 	a.op("MOVQ %d(DI), AX", amxCNext)
 	a.op("MOVQ %d(DI), CX", amxRows)
 	a.label("fetch")
@@ -240,8 +238,7 @@ func (l amxLineGradient) reduce() {
 // finish stores the sums, or adds them by way of the strip.
 func (l amxLineGradient) finish() {
 	a := l.a
-	a.op("MOVQ %d(DI), R8", amxC)
-	a.op("ADDQ %d(SI), R8", amxTileC)
+	l.k.placeOfC("R8")
 	a.op("MOVQ %d(DI), R9", amxCRow)
 	if !l.k.vectors() {
 		for u := range lineTaps {
